@@ -1,0 +1,1 @@
+"""The datasets room: embedded sets, image folders, splits, concept tables."""

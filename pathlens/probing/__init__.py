@@ -1,0 +1,1 @@
+"""The probing room: what needs the network again."""

@@ -1,0 +1,1 @@
+"""The recording room: the narrow waist between networks and analyses."""

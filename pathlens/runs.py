@@ -1,0 +1,107 @@
+"""The noun *run*: the folder of one training, and how the newest is found."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pathlens.errors import PathLensError, unknown
+from pathlens.files import read_json
+
+
+def runs_root() -> Path:
+    """Folder that holds all runs: `$PATHLENS_RUNS`, by default `runs` where one stands."""
+    return Path(os.environ.get("PATHLENS_RUNS", "runs"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training on disk.
+
+    The folder holds `config.json` (what was asked for), `history.csv` (a row an epoch),
+    `checkpoint.pt` (weights and all that resuming needs), `result.json` (written when training has
+    finished), `recordings/` and `reports/`.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the run, which is the name of its folder."""
+        return self.folder.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint file."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What was asked for: model, data, recipe, seed and so on."""
+        return dict(read_json(self.folder / "config.json"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has come to its end."""
+        return (self.folder / "result.json").exists()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Accuracy, gate density and MACs at the end of training; empty while unfinished."""
+        return dict(read_json(self.folder / "result.json")) if self.finished else {}
+
+
+def all_runs(root: Path | None = None) -> list[Run]:
+    """All runs under `root`, the one whose checkpoint is newest first."""
+    base = runs_root() if root is None else root
+    found = [Run(path.parent) for path in base.glob("*/config.json")]
+
+    def age(run: Run) -> tuple[float, str]:
+        stamp = run.checkpoint if run.checkpoint.exists() else run.folder / "config.json"
+        return stamp.stat().st_mtime, run.name
+
+    return sorted(found, key=age, reverse=True)
+
+
+def find_run(spec: str | Path | None = None, *, root: Path | None = None) -> Run:
+    """The run called `spec`, at the path `spec`, or the newest one for None.
+
+    Raises:
+        PathLensError: If there is no such run; the nearest names are listed.
+    """
+    base = runs_root() if root is None else root
+    if spec is None:
+        runs = all_runs(base)
+        if not runs:
+            raise PathLensError(
+                f"There is no run under {base}/ yet: train one with `pathlens train MODEL --data DATA`."
+            )
+        return runs[0]
+    for folder in (base / str(spec), Path(spec)):
+        if (folder / "config.json").is_file():
+            return Run(folder)
+    raise unknown("run", str(spec), [run.name for run in all_runs(base)])
+
+
+def find_recording(spec: str | Path | None = None, *, root: Path | None = None) -> Path:
+    """Folder of the recording at the path `spec`, or of the newest finished one for None.
+
+    Raises:
+        PathLensError: If there is none.
+    """
+    if spec is not None:
+        folder = Path(spec)
+        if folder.is_dir():
+            return folder
+        raise PathLensError(
+            f"There is no recording folder {folder}: make one with `pathlens record`."
+        )
+    base = runs_root() if root is None else root
+    found = list(base.glob("*/recordings/*/recording.json"))
+    if not found:
+        raise PathLensError(
+            f"There is no finished recording under {base}/ yet: make one with `pathlens record`."
+        )
+    return max(found, key=lambda path: (path.stat().st_mtime, str(path))).parent

@@ -1,0 +1,1 @@
+"""The training room: the loop, recipes and checkpoints."""
