@@ -1,5 +1,57 @@
-"""PathLens: how a convolutional network computes, one path of filters for every image."""
+"""PathLens: how a convolutional network computes, one path of filters for every image.
+
+The public names load what they need when they are first used, so that `import pathlens` is quick and
+the analysis side works without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pathlens._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from pathlens.decoupling import DecoupledNetwork, decouple
+    from pathlens.errors import PathLensError
+    from pathlens.recording import Recording, open_recording, write_recording
+    from pathlens.recording.record import record
+    from pathlens.report import report
+    from pathlens.training import load, train
+
+_HOME = {
+    "DecoupledNetwork": "pathlens.decoupling",
+    "PathLensError": "pathlens.errors",
+    "Recording": "pathlens.recording",
+    "decouple": "pathlens.decoupling",
+    "load": "pathlens.training",
+    "open_recording": "pathlens.recording",
+    "record": "pathlens.recording.record",
+    "report": "pathlens.report",
+    "train": "pathlens.training",
+    "write_recording": "pathlens.recording",
+}
+
+__all__ = [
+    "DecoupledNetwork",
+    "PathLensError",
+    "Recording",
+    "__version__",
+    "decouple",
+    "load",
+    "open_recording",
+    "record",
+    "report",
+    "train",
+    "write_recording",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pathlens' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

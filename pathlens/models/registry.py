@@ -1,0 +1,101 @@
+"""From a model's name to the network: CIFAR forms, torchvision's, or the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pathlens.errors import PathLensError, unknown
+from pathlens.models.cifar_googlenet import CifarGoogLeNet
+from pathlens.models.cifar_resnet import CifarResNet
+from pathlens.models.cifar_vgg import CifarVGG
+
+CIFAR_MODELS: dict[str, Callable[..., nn.Module]] = {
+    **{
+        f"resnet{depth}": lambda classes, width=1.0, depth=depth: CifarResNet(depth, classes, width)
+        for depth in (20, 32, 44, 56, 110)
+    },
+    "cifar_vgg16_bn": CifarVGG,
+    "cifar_googlenet": CifarGoogLeNet,
+}
+"""CIFAR forms by name: functions of the number of classes and the width."""
+
+
+def build_model(name: str, classes: int, width: float = 1.0) -> nn.Module:
+    """Build an untrained network with `classes` class scores.
+
+    Args:
+        name: A CIFAR form (`resnet20`, `cifar_vgg16_bn`, ...), a torchvision classification network by
+            its name, or `package.module:function`, a function that takes the number of classes.
+        classes: Number of classes.
+        width: Factor on the numbers of filters, for CIFAR forms only.
+
+    Raises:
+        PathLensError: If there is no such network, or it has no width.
+    """
+    if name in CIFAR_MODELS:
+        return CIFAR_MODELS[name](classes, width)
+    if width != 1.0:
+        raise PathLensError(
+            f"--width narrows only the CIFAR forms ({', '.join(CIFAR_MODELS)}), not '{name}'."
+        )
+    if ":" in name:
+        return _own_model(name, classes)
+    return _torchvision_model(name, classes)
+
+
+def default_image_size(name: str) -> int:
+    """Height and width in pixels that a network was made for."""
+    if name in CIFAR_MODELS:
+        return 32
+    return 299 if name == "inception_v3" else 224
+
+
+def _torchvision_model(name: str, classes: int) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise unknown("model", name, [*CIFAR_MODELS, *known])
+    extra: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # Weights that are about to be trained anyway need no slow truncated-normal start, and the
+        # auxiliary heads are of no use beside distillation.
+        extra = {"init_weights": True, "aux_logits": False}
+    network: nn.Module = models.get_model(name, weights=None, num_classes=classes, **extra)
+    return network
+
+
+def _own_model(name: str, classes: int) -> nn.Module:
+    module_name, _, function_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        # A script run as `pathlens` does not see the folder it is run in.
+        sys.path.insert(0, here)
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except ImportError as error:
+        raise PathLensError(
+            f"Cannot import '{module_name}' for the model '{name}': {error}. "
+            "Run from the folder that holds it, or install it."
+        ) from error
+    except AttributeError as error:
+        raise PathLensError(f"'{module_name}' has no function '{function_name}'.") from error
+    network = function(classes)
+    if not isinstance(network, nn.Module):
+        raise PathLensError(
+            f"'{name}' gave a {type(network).__name__}, not a torch.nn.Module; it must be a function "
+            "that takes the number of classes and returns the network."
+        )
+    return network
+
+
+def is_cifar_form(name: str) -> bool:
+    """Whether a network is one of the small-image forms."""
+    return name in CIFAR_MODELS or re.fullmatch(r"cifar_.*", name) is not None

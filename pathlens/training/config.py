@@ -1,0 +1,87 @@
+"""What a run was asked for: everything that `config.json` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from pathlens.datasets.loader import View
+from pathlens.decoupling.network import decouple
+from pathlens.errors import PathLensError
+from pathlens.models import build_model
+from pathlens.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one run.
+
+    Attributes:
+        model: Name of the network, as `build_model` takes it.
+        width: Factor on the numbers of filters of CIFAR forms.
+        data: Name or path of the data set.
+        data_seed: Seed of the validation split, of `limit`, and of generated images.
+        limit: Number of training images kept, or None for all.
+        classes: Class names.
+        view: How images are resized and cropped.
+        weights: Path of the weight file the network started from, or None.
+        start_from: Name of the run it started and learnt from, or None.
+        plain: Whether the network has no gates.
+        recipe: How it is trained.
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        seed: Seed of weights, order, augmentation and noise.
+    """
+
+    model: str
+    width: float
+    data: str
+    data_seed: int
+    limit: int | None
+    classes: tuple[str, ...]
+    view: View
+    weights: str | None
+    start_from: str | None
+    plain: bool
+    recipe: Recipe
+    epochs: int
+    batch_size: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        nested = {"view": self.view.to_json(), "recipe": self.recipe.to_json()}
+        return {**asdict(self), "classes": list(self.classes), **nested}
+
+    @staticmethod
+    def from_json(entry: Mapping[str, Any]) -> Config:
+        """The inverse of `to_json`.
+
+        Raises:
+            PathLensError: If a setting is missing.
+        """
+        try:
+            own = {key: entry[key] for key in Config.__dataclass_fields__}
+        except KeyError as error:
+            raise PathLensError(
+                f"The run's config.json lacks {error}: it was written by another version; train again."
+            ) from error
+        own["classes"] = tuple(own["classes"])
+        own["view"] = View.from_json(own["view"])
+        own["recipe"] = Recipe.from_json(own["recipe"])
+        return Config(**own)
+
+    def build(self) -> nn.Module:
+        """The plain network with its first weights."""
+        return build_model(self.model, len(self.classes), self.width)
+
+    def decouple(self, plain: nn.Module) -> nn.Module:
+        """The network that is trained: `plain` itself, or decoupled as the recipe says."""
+        if self.plain:
+            return plain
+        example = torch.zeros(1, 3, self.view.size, self.view.size)
+        return decouple(plain, example, gating=self.recipe.gating)

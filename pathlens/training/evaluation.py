@@ -1,0 +1,130 @@
+"""Measuring a network on a split, and estimating its BN statistics with hard gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pathlens.datasets.loader import ImageLoader, centre, normalise
+from pathlens.decoupling.network import DecoupledNetwork
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy and cost of a network on one split, with hard gates.
+
+    Attributes:
+        images: Number of images that could be read.
+        accuracy: Share of them whose class is right.
+        loss: Mean cross-entropy, in nats.
+        density: Share of gates on; 1 for a plain network.
+        macs_share: Mean MACs of an image, gating modules included, over those of the plain network.
+    """
+
+    images: int
+    accuracy: float
+    loss: float
+    density: float
+    macs_share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def scores_of(output: Any) -> Tensor:
+    """The class scores (N, classes): the first tensor of what a network returns."""
+    while not isinstance(output, Tensor):
+        output = next(iter(output.values())) if isinstance(output, dict) else output[0]
+    return output
+
+
+def in_order(count: int, batch_size: int) -> Iterator[Sequence[int]]:
+    """Positions 0 to count - 1 in batches."""
+    return (range(i, min(i + batch_size, count)) for i in range(0, count, batch_size))
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, loader: ImageLoader, *, device: str = "cpu", batch_size: int = 256
+) -> Evaluation:
+    """Measure a network on all readable images of a loader, each once, in eval mode."""
+    network.eval()
+    labels = _labels(loader)
+    images, right, loss, density, macs = 0, 0.0, 0.0, 0.0, 0.0
+    for batch in loader.batches(in_order(len(loader.split), batch_size)):
+        count = len(batch.positions)
+        if not count:
+            continue
+        x = normalise(centre(batch.canvas, loader.view).to(device))
+        target = labels[torch.from_numpy(batch.positions)].to(device)
+        if isinstance(network, DecoupledNetwork):
+            output, path = network.with_path(x, responses=False)
+            density += float(path.density()) * count
+            macs += float(network.cost.macs(path).double().mean()) / network.cost.dense * count
+        else:
+            output = network(x)
+            density, macs = density + count, macs + count
+        scores = scores_of(output)
+        loss += float(nn.functional.cross_entropy(scores, target, reduction="sum"))
+        right += float((scores.argmax(1) == target).sum())
+        images += count
+    n = max(1, images)
+    return Evaluation(images, right / n, loss / n, density / n, macs / n)
+
+
+def _labels(loader: ImageLoader) -> Tensor:
+    labels = loader.split.labels
+    assert labels is not None  # only labelled splits are trained on or measured
+    return torch.from_numpy(np.asarray(labels, dtype=np.int64))
+
+
+@torch.no_grad()
+def estimate_batch_norm(
+    network: nn.Module,
+    loader: ImageLoader,
+    positions: Sequence[int],
+    *,
+    device: str = "cpu",
+    batch_size: int = 256,
+) -> None:
+    """Set running mean and variance of every BN to the averages over some images, with hard gates.
+
+    Training ends with statistics of noisy gates; inference has hard ones.
+
+    Args:
+        network: Left in eval mode.
+        loader: Training images, seen as evaluation sees them.
+        positions: Which of them to use.
+        device: Where the network is.
+        batch_size: Images a batch; each counts the same.
+    """
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    norms = [norm for norm in norms if norm.running_mean is not None]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average
+        norm.train()
+    whole = len(positions) // batch_size * batch_size or len(positions)
+    plan = [positions[i : i + batch_size] for i in range(0, whole, batch_size)]
+    for batch in loader.batches(plan):
+        if len(batch.positions) < 2:
+            continue
+        x = normalise(centre(batch.canvas, loader.view).to(device))
+        if isinstance(network, DecoupledNetwork):
+            network.with_path(x, gates="hard", responses=False)
+        else:
+            network(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
