@@ -15,6 +15,10 @@ Pixels = npt.NDArray[np.uint8]
 """One image: uint8 (height, width, 3), RGB."""
 
 
+Mask = npt.NDArray[np.bool_]
+"""The pixels of one concept in one image: bool (height, width)."""
+
+
 class UnreadableImageError(Exception):
     """An image that cannot be decoded; whoever reads it lists it and goes on."""
 
@@ -31,6 +35,8 @@ class ImageSplit:
         read: Reads the image at a position: uint8 (height, width, 3); raises `UnreadableImageError`.
         concepts: Columns image, concept, value (1 = the image has it), as in a concept file; an
             image of the split that has none is named with an empty concept. None if unknown.
+        masks: Gives, for the image at a position, the mask of every concept that is to be seen in
+            it: concept -> bool (height, width). None if unknown.
     """
 
     name: str
@@ -39,6 +45,7 @@ class ImageSplit:
     classes: tuple[str, ...]
     read: Callable[[int], Pixels] = field(repr=False)
     concepts: pd.DataFrame | None = field(default=None, repr=False)
+    masks: Callable[[int], dict[str, Mask]] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,7 +55,7 @@ class ImageSplit:
     ) -> ImageSplit:
         """The images at `positions`, in that order."""
         chosen = np.asarray(positions, dtype=np.int64)
-        read = self.read
+        read, masks = self.read, self.masks
         ids = tuple(self.ids[i] for i in chosen)
         concepts = self.concepts
         if concepts is not None:
@@ -60,6 +67,7 @@ class ImageSplit:
             labels=None if self.labels is None else self.labels[chosen],
             read=lambda position: read(int(chosen[position])),
             concepts=concepts,
+            masks=None if masks is None else lambda position: masks(int(chosen[position])),
         )
 
 

@@ -1,0 +1,108 @@
+import json
+
+import pandas as pd
+import pytest
+
+from pathlens.errors import PathLensError
+from pathlens.report import default_folder, report
+from pathlens.report.tables import COLUMNS
+
+from .conftest import CLASSES, LAYERS, make_recording
+
+
+def test_everything_is_written(index, recording):
+    folder = index.parent
+    assert folder == default_folder(recording.folder)
+    assert folder == recording.folder.parent.parent / "reports" / "test"
+    for name in ("filter_states", "class_paths_network", "class_paths_layer01", "clusters_layer02"):
+        for ending in ("png", "svg"):
+            assert (folder / "figures" / f"{name}.{ending}").stat().st_size > 1000
+    assert not list(folder.parent.glob(".*"))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_tables_have_their_columns_and_rows(index, name):
+    table = pd.read_csv(index.parent / "tables" / f"{name}.csv")
+    assert tuple(table.columns) == COLUMNS[name]
+    assert len(table)
+
+
+def test_rates_and_class_paths_are_those_of_the_bits(index, recording):
+    tables = index.parent / "tables"
+    states = pd.read_csv(tables / "filter_states.csv").set_index(["layer", "filter"])
+    paths = pd.read_csv(tables / "class_paths.csv").set_index(["layer", "class", "filter"])
+    for number, name in enumerate(LAYERS, start=1):
+        bits = recording.bits(name)
+        for filter_ in (0, 1, 2, 5):
+            assert states.loc[(number, filter_), "rate"] == pytest.approx(
+                bits[:, filter_].mean(), abs=1e-5
+            )
+            own = bits[recording.images["label"] == 1, filter_].mean()
+            found = paths.loc[(number, CLASSES[1], filter_), "rate"]
+            assert found == pytest.approx(own, abs=1e-5)
+    assert states.loc[(1, 1), "state"] == "high-energy"
+    assert states.loc[(1, 2), "state"] == "mute"
+
+
+def test_layers_out_and_repetition(recording, tmp_path):
+    first = report(recording.folder, layers=[2], out=tmp_path / "one", progress=False)
+    again = report(recording.folder, layers=["block2*"], out=tmp_path / "two", progress=False)
+    assert set(pd.read_csv(first.parent / "tables" / "filter_states.csv")["layer"]) == {2}
+    for file in (path for path in first.parent.rglob("*") if path.is_file()):
+        other = again.parent / file.relative_to(first.parent)
+        assert file.read_bytes() == other.read_bytes(), file
+
+
+def test_a_recording_that_knows_only_paths(tmp_path):
+    bare = make_recording(
+        tmp_path / "bare", images=40, labelled=False, thumbnails=False, concepts=False
+    )
+    index = report(bare, layers=[1], progress=False)
+    assert index.parent == tmp_path / "bare-report"
+    numbers = json.loads((index.parent / "summary.json").read_text())
+    assert numbers["accuracy"] is None
+    assert "class paths, layer 1" in numbers["gaps"]
+    table = pd.read_csv(index.parent / "tables" / "class_paths.csv")
+    assert tuple(table.columns) == COLUMNS["class_paths"]
+    assert table.empty
+    assert "no thumbnails" in index.read_text()
+
+
+def test_few_images_still_make_a_page(tmp_path):
+    few = make_recording(tmp_path / "few", images=3, concepts=False)
+    index = report(few, layers=[1], progress=False)
+    numbers = json.loads((index.parent / "summary.json").read_text())
+    assert "map, layer 1" in numbers["gaps"]
+    assert numbers["gaps"]["map, layer 1"] in json.dumps(numbers)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, PathLensError("broken")])
+def test_an_interrupted_report_leaves_the_old_one(recording, tmp_path, monkeypatch, failure):
+    out = tmp_path / "report"
+    report(recording, layers=[1], out=out, progress=False)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def fail(*_args):
+        raise failure
+
+    monkeypatch.setattr("pathlens.report.page.page", fail)
+    with pytest.raises(failure if isinstance(failure, type) else PathLensError):
+        report(recording, layers=[2], out=out, progress=False)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_a_folder_of_other_files_is_refused_before_any_work(recording, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(PathLensError, match="other files than a report"):
+        report(recording, out=tmp_path, progress=False)
+    with pytest.raises(PathLensError, match="is a file"):
+        report(recording, out=tmp_path / "thesis.tex", progress=False)
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_unknown_layer_and_missing_concepts(recording, tmp_path):
+    with pytest.raises(PathLensError, match=r"block1\.conv"):
+        report(recording, layers=["block1.cov"], out=tmp_path / "a", progress=False)
+    with pytest.raises(PathLensError, match="concept file"):
+        report(recording, concepts=tmp_path / "none.csv", out=tmp_path / "a", progress=False)
