@@ -14,9 +14,9 @@ from pathlens._version import __version__
 if TYPE_CHECKING:
     from pathlens.decoupling import DecoupledNetwork, decouple
     from pathlens.errors import PathLensError
+    from pathlens.recorder import record
     from pathlens.recording import Recording, open_recording, write_recording
-    from pathlens.recording.record import record
-    from pathlens.report import report
+    from pathlens.reporting import report
     from pathlens.training import load, train
 
 _HOME = {
@@ -26,8 +26,8 @@ _HOME = {
     "decouple": "pathlens.decoupling",
     "load": "pathlens.training",
     "open_recording": "pathlens.recording",
-    "record": "pathlens.recording.record",
-    "report": "pathlens.report",
+    "record": "pathlens.recorder",
+    "report": "pathlens.reporting",
     "train": "pathlens.training",
     "write_recording": "pathlens.recording",
 }

@@ -65,24 +65,60 @@ def all_runs(root: Path | None = None) -> list[Run]:
     return sorted(found, key=age, reverse=True)
 
 
-def find_run(spec: str | Path | None = None, *, root: Path | None = None) -> Run:
+def find_run(
+    spec: str | Path | None = None, *, root: Path | None = None, with_paths: bool = False
+) -> Run:
     """The run called `spec`, at the path `spec`, or the newest one for None.
+
+    Args:
+        spec: Name or folder of a run, or None.
+        root: Folder of all runs; `runs_root()` if not given.
+        with_paths: Whether the newest run must be a decoupled one, as plain networks have no paths.
 
     Raises:
         PathLensError: If there is no such run; the nearest names are listed.
     """
     base = runs_root() if root is None else root
     if spec is None:
-        runs = all_runs(base)
+        runs = [run for run in all_runs(base) if not (with_paths and run.config.get("plain"))]
         if not runs:
+            kind = "decoupled run" if with_paths else "run"
             raise PathLensError(
-                f"There is no run under {base}/ yet: train one with `pathlens train MODEL --data DATA`."
+                f"There is no {kind} under {base}/ yet: train one with "
+                "`pathlens train MODEL --data DATA`."
             )
         return runs[0]
     for folder in (base / str(spec), Path(spec)):
         if (folder / "config.json").is_file():
             return Run(folder)
     raise unknown("run", str(spec), [run.name for run in all_runs(base)])
+
+
+_SAME_IMAGES = ("model", "width", "data", "data_seed", "limit", "view")
+_SAME_TRAINING = ("weights", "start_from", "epochs", "batch_size", "seed")
+
+
+def plain_twin(run: Run) -> Run | None:
+    """The finished plain run to compare a decoupled run with; None if there is none.
+
+    It knows the same network and images. One trained equally is preferred, then the one that the
+    run started from, then any.
+    """
+    mine = run.config
+
+    def rank(other: Run) -> tuple[int, int]:
+        theirs = other.config
+        equal = sum(theirs.get(key) == mine.get(key) for key in _SAME_TRAINING)
+        return equal if equal == len(_SAME_TRAINING) else 0, other.name == mine.get("start_from")
+
+    twins = [
+        other
+        for other in all_runs(run.folder.parent)
+        if other.finished
+        and other.config.get("plain")
+        and all(other.config.get(key) == mine.get(key) for key in _SAME_IMAGES)
+    ]
+    return max(twins, key=rank) if twins else None
 
 
 def find_recording(spec: str | Path | None = None, *, root: Path | None = None) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlens.errors import PathLensError, unknown
 from pathlens.models.cifar_googlenet import CifarGoogLeNet
 from pathlens.models.cifar_resnet import CifarResNet
 from pathlens.models.cifar_vgg import CifarVGG
+from pathlens.models.small_cnn import SmallCNN
 
 CIFAR_MODELS: dict[str, Callable[..., nn.Module]] = {
     **{
@@ -23,6 +23,7 @@ CIFAR_MODELS: dict[str, Callable[..., nn.Module]] = {
     },
     "cifar_vgg16_bn": CifarVGG,
     "cifar_googlenet": CifarGoogLeNet,
+    "small_cnn": SmallCNN,
 }
 """CIFAR forms by name: functions of the number of classes and the width."""
 
@@ -98,4 +99,4 @@ def _own_model(name: str, classes: int) -> nn.Module:
 
 def is_cifar_form(name: str) -> bool:
     """Whether a network is one of the small-image forms."""
-    return name in CIFAR_MODELS or re.fullmatch(r"cifar_.*", name) is not None
+    return name in CIFAR_MODELS

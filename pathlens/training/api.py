@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-import pathlens
+from pathlens._version import __version__
 from pathlens.datasets import Dataset, load_dataset
 from pathlens.datasets.loader import ImageLoader, View
 from pathlens.decoupling.network import DecoupledNetwork
@@ -263,7 +263,7 @@ def _claim(run: Run, config: Config, say: Say) -> None:
             )
         say(f"Resuming run {run.name}.")
         return
-    versions = {"pathlens": pathlens.__version__, "torch": torch.__version__}
+    versions = {"pathlens": __version__, "torch": torch.__version__}
     write_json(run.folder / "config.json", {**wanted, "versions": versions})
     say(f"Run {run.name} in {run.folder}.")
 

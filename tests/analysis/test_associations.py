@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pathlens.analysis import associations
 from pathlens.analysis.associations import COLUMNS
@@ -279,7 +280,9 @@ def test_a_whole_network_takes_seconds():
     layers = {f"l{i}": rng.random((2000, 64)) < 0.5 for i in range(18)}
     concepts = {f"c{i}": rng.random(2000) < 0.2 for i in range(20)}
     recording = make_recording(layers, concepts=concepts)
-    start = time.perf_counter()
-    found = associations(recording)
+    start = time.process_time()
+    # Idle BLAS threads spin, which counts as time on a busy machine.
+    with threadpool_limits(1):
+        found = associations(recording)
     assert found.searched["candidates"] == 18 * 20 * (64 + 64 * 63 // 2)
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 10

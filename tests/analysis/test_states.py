@@ -40,3 +40,5 @@ def test_bad_choices_are_one_sentence(ten_classes):
         filter_states(make_recording(np.zeros((0, 3), dtype=bool)))
     with pytest.raises(PathLensError, match="no layers"):
         filter_states(make_recording({}, image=["a"]))
+    with pytest.raises(PathLensError, match="No layer was chosen"):
+        filter_states(ten_classes, [])

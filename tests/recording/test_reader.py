@@ -239,7 +239,7 @@ def test_concepts_beside_the_parts(tmp_path):
     assert found.to_dict("list") == {
         "image": ["001", "002"],
         "concept": ["NA", ""],
-        "value": [1.0, 1.0],
+        "value": [1.0, 0.0],
     }
     beside.write_text("image,concept,value\nx,red,0.25\n")
     assert recording.concepts()["value"].tolist() == [0.25]

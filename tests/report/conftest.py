@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pathlens.recording import Recording, write_recording
-from pathlens.report import report
+from pathlens.reporting import report
 
 EVIL = "<script>alert(1)</script>"
 CLASSES = ("cat", EVIL, "dog")
@@ -62,7 +62,7 @@ def make_recording(
         concepts=pd.DataFrame(named, columns=["image", "concept", "value"]) if concepts else None,
         checkpoint="ab" * 32,
         model="tiny",
-        run="small",
+        run="small <b>run</b>",
         dataset={"name": "/somewhere/shapes", "split": "test", "limit": None, "seed": 0},
         macs_dense=1000,
     )

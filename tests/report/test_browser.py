@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pathlens.report import report
+from pathlens.reporting import report
 
 from .conftest import EVIL, make_recording
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathlens.report.encode import (
+from pathlens.reporting.encode import (
     finite,
     packed_bits,
     packed_shares,

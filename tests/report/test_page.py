@@ -39,6 +39,8 @@ def elements(text):
 
 def test_names_are_text_never_markup(text, elements):
     assert EVIL not in text
+    assert "<b>run</b>" not in text
+    assert "run small &lt;b&gt;run&lt;/b&gt;" in text
     kinds = [attributes.get("type") for tag, attributes in elements.tags if tag == "script"]
     assert kinds == ["application/json", None]
     data = json.loads(elements.scripts[0])

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from pathlens.report.headline import headline, percent
-from pathlens.report.summary import wilson_interval
+from pathlens.reporting.headline import cost, headline, percent
+from pathlens.reporting.summary import wilson_interval
 
 BASE = {
     "recording": {"model": "net", "dataset": "data", "split": "test", "images": 1234},
@@ -51,6 +51,12 @@ def test_headline_does_not_call_a_loss_a_saving():
 
 def test_percent():
     assert percent(0.12345) == "12.3\N{NO-BREAK SPACE}%"
+
+
+def test_cost_takes_a_unit_that_fits():
+    assert cost(26_940_000, 40_550_000) == "26.9 of 40.5 million"
+    assert cost(1.5e9, 2e9) == "1.5 of 2.0 billion"
+    assert cost(600.4, 1000) == "600 of 1,000"
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 20), (17, 20), (20, 20), (860, 1000)])

@@ -1,0 +1,5 @@
+"""`python -m pathlens` is `pathlens`."""
+
+from pathlens.cli import main
+
+main()

@@ -1,0 +1,39 @@
+"""The whole road in minutes: scenes, a plain and a decoupled network, a recording, a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pathlens.recorder import record
+from pathlens.reporting import report
+from pathlens.training import train
+
+MODEL, DATA = "small_cnn", "scenes"
+PLAIN_EPOCHS, DECOUPLED_EPOCHS = 10, 10
+
+
+def run_demo(*, seed: int = 0) -> Path:
+    """Run the demo in the runs `demo-plain` and `demo`; what is finished already is kept.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        PathLensError: If the disk is full, or on Ctrl-C; run again to go on.
+    """
+    print("1/4  A plain network learns the scenes")
+    train(MODEL, DATA, plain=True, epochs=PLAIN_EPOCHS, batch_size=64, run="demo-plain", seed=seed)
+    print("2/4  Decoupled: from it and by it, with gating modules and half the multiply-adds")
+    train(
+        MODEL,
+        DATA,
+        start_from="demo-plain",
+        epochs=DECOUPLED_EPOCHS,
+        batch_size=64,
+        run="demo",
+        seed=seed,
+    )
+    print("3/4  The path of every test image")
+    recording = record("demo")
+    print("4/4  The page")
+    return report(recording.folder)

@@ -1,1 +1,0 @@
-"""The report room: figures and the page; it draws tables and computes none."""

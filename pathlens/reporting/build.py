@@ -1,0 +1,134 @@
+"""The one call that makes a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pathlens.layers import LayerSpec
+from pathlens.reporting.collect import Findings, collect, steps_needed
+from pathlens.reporting.swap import swapped_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pathlens.recording import Recording
+
+
+class _Step(Protocol):
+    def __call__(self, what: str, /) -> None: ...
+
+
+def default_folder(recording: Path) -> Path:
+    """Where the report of the recording in this folder goes unless something else is asked for.
+
+    `runs/<run>/reports/<name>` for `runs/<run>/recordings/<name>`, else `<name>-report` beside it.
+    """
+    folder = recording.resolve()
+    if folder.parent.name == "recordings":
+        return folder.parent.parent / "reports" / folder.name
+    return folder.with_name(f"{folder.name}-report")
+
+
+def report(
+    recording: str | Path | Recording,
+    *,
+    layers: Sequence[LayerSpec] | None = None,
+    concepts: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    plain: Mapping[str, Any] | None = None,
+) -> Path:
+    """Run all analyses of a recording and write the page, its tables and its figures.
+
+    The folder is written beside and swapped in at the end: an interrupted report leaves what stood
+    there before.
+
+    Args:
+        recording: A recording, or the path of its folder.
+        layers: Numbers, names or globs of the layers to show; None for all.
+        concepts: A concept file (`image,concept[,value]`); None takes the one beside the recording,
+            if there is one.
+        out: Folder to write; None takes `default_folder`.
+        seed: Of everything that is drawn by chance; the same seed gives the same report.
+        progress: Whether to show a progress bar.
+        plain: What is known of the plain network on the same images: "accuracy" (0 to 1), "images",
+            "run" and perhaps "published_accuracy"; None if nothing is known.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        PathLensError: If the recording, a layer, the concept file or the folder is no good.
+    """
+    source = _opened(recording)
+    chosen = source.layers.select(layers)
+    target = default_folder(source.folder) if out is None else Path(out).resolve()
+    table = _concepts(source, concepts)
+    with swapped_in(target) as folder, _progress(len(chosen), progress) as step:
+        findings = collect(source, chosen, table, seed=seed, step=step)
+        _write(folder, source, findings, plain=plain, seed=seed, concepts=table, step=step)
+    return target / "index.html"
+
+
+def _write(
+    folder: Path,
+    source: Recording,
+    findings: Findings,
+    *,
+    plain: Mapping[str, Any] | None,
+    seed: int,
+    concepts: pd.DataFrame | None,
+    step: _Step,
+) -> None:
+    """Write everything that a report holds into an empty folder."""
+    from pathlens.files import write_json, write_text
+    from pathlens.reporting.figures import write_figures
+    from pathlens.reporting.page import page
+    from pathlens.reporting.page_data import page_data
+    from pathlens.reporting.summary import summarise
+    from pathlens.reporting.tables import write_tables
+
+    write_tables(findings, folder / "tables")
+    write_figures(findings, folder / "figures", step=step)
+    step("page")
+    numbers = summarise(source, findings, plain=plain, concepts=concepts)
+    write_json(folder / "summary.json", numbers)
+    write_text(folder / "index.html", page(numbers, page_data(source, findings, seed=seed)))
+
+
+def _opened(recording: str | Path | Recording) -> Recording:
+    from pathlens.recording import open_recording
+
+    return open_recording(recording) if isinstance(recording, str | Path) else recording
+
+
+def _concepts(source: Recording, given: str | Path | None) -> pd.DataFrame | None:
+    """The concept table asked for, else the recording's own, else None."""
+    from pathlens.concepts import read_concepts
+
+    return source.concepts() if given is None else read_concepts(Path(given))
+
+
+@contextmanager
+def _progress(layers: int, shown: bool) -> Iterator[_Step]:
+    """A function that moves a progress bar on by one and says what is being done."""
+    from tqdm.auto import tqdm
+
+    figures = 3 + 3 * layers
+    with tqdm(total=steps_needed(layers) + figures + 1, disable=not shown, unit="step") as bar:
+        started = False
+
+        def step(what: str, /) -> None:
+            nonlocal started
+            if started:
+                bar.update()
+            started = True
+            bar.set_description(what)
+
+        yield step
+        bar.set_description("report")
+        bar.update(max(0, (bar.total or 0) - bar.n))

@@ -1,0 +1,103 @@
+"""The one sentence that a report opens with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Parts = list[tuple[str, bool]]
+"""Pieces of a sentence: (text, whether it stands out)."""
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.8634 as "86.3 %"."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def count(number: float) -> str:
+    """12345 as "12,345"."""
+    return f"{round(number):,}"
+
+
+def cost(mean: float, dense: float) -> str:
+    """Multiply-adds of a path and of the plain network: "26.9 of 40.6 million"."""
+    for unit, name in ((1e9, "billion"), (1e6, "million")):
+        if dense >= unit:
+            return f"{mean / unit:.1f} of {dense / unit:.1f} {name}"
+    return f"{count(mean)} of {count(dense)}"
+
+
+def headline(numbers: Mapping[str, Any]) -> Parts:
+    """Network, data, accuracy against plain, MACs saved, dynamic filters and gate density.
+
+    Args:
+        numbers: What `summarise` gives, without the headline.
+
+    Returns:
+        Pieces of text which together are one sentence; what is not known is not mentioned, except
+        the accuracy, whose absence is said.
+    """
+    claims = [_accuracy(numbers), _macs(numbers["macs"]), _filters(numbers["filters"])]
+    return [*_subject(numbers["recording"]), *_joined(claim for claim in claims if claim)]
+
+
+def _subject(origin: Mapping[str, Any]) -> Parts:
+    data = f"{origin['dataset'] or 'unnamed images'}"
+    if origin["split"] and origin["split"] != "all":
+        data += f" ({origin['split']} split)"
+    return [
+        (origin["model"] or "A decoupled network", True),
+        (" on ", False),
+        (data, True),
+        (f", {count(origin['images'])} images: ", False),
+    ]
+
+
+def _accuracy(numbers: Mapping[str, Any]) -> Parts:
+    accuracy = numbers["accuracy"]
+    if accuracy is None:
+        return [("accuracy unknown, as the images have no labels", False)]
+    said: Parts = [
+        (f"{percent(accuracy['value'])} correct", True),
+        (f" (95\N{NO-BREAK SPACE}% interval {percent(accuracy['low'])} to ", False),
+        (f"{percent(accuracy['high'])})", False),
+    ]
+    return [*said, (f", against {_rival(numbers)}", False)]
+
+
+def _rival(numbers: Mapping[str, Any]) -> str:
+    """What the accuracy is held against: the plain network if known, else the commonest class."""
+    plain, accuracy = numbers["plain"], numbers["accuracy"]
+    if not plain or plain.get("accuracy") is None:
+        return f"{percent(accuracy['commonest_class'])} for always naming the commonest class"
+    same = plain.get("images") in (None, accuracy["images"])
+    where = "the same images" if same else f"{count(plain['images'])} images"
+    said = f"{percent(plain['accuracy'])} for the plain network on {where}"
+    if plain.get("published_accuracy") is not None:
+        said += f" and {percent(plain['published_accuracy'])} for the published weights"
+    return said
+
+
+def _macs(macs: Mapping[str, Any] | None) -> Parts:
+    if macs is None:
+        return []
+    if macs["saved"] < 0:
+        return [(f"{percent(-macs['saved'])} more multiply-adds", True), (" than plain", False)]
+    return [(f"{percent(macs['saved'])} of multiply-adds saved", True)]
+
+
+def _filters(filters: Mapping[str, Any]) -> Parts:
+    total, images = count(filters["total"]), count(filters["images"])
+    return [
+        (f"{percent(filters['share_dynamic'])} of {total} filters dynamic", True),
+        (f" at {images} images, with {percent(filters['density'])} of gates on", False),
+    ]
+
+
+def _joined(claims: Iterable[Parts]) -> Parts:
+    """The claims one after another, with semicolons between and a full stop at the end."""
+    said: Parts = []
+    for claim in claims:
+        said += [("; ", False)] if said else []
+        said += claim
+    return [*said, (".", False)]

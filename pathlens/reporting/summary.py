@@ -1,0 +1,175 @@
+"""The headline numbers of a report, each with what it is to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathlens._version import __version__
+from pathlens.reporting.collect import Findings, Gap, LayerFindings
+from pathlens.reporting.encode import finite
+from pathlens.reporting.headline import headline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pathlens.recording import Recording
+
+SUMMARY_FORMAT = 1
+
+
+def summarise(
+    recording: Recording,
+    findings: Findings,
+    *,
+    plain: Mapping[str, Any] | None,
+    concepts: pd.DataFrame | None,
+) -> dict[str, Any]:
+    """All headline numbers, as `summary.json` holds them (shares from 0 to 1, MACs an image)."""
+    numbers: dict[str, Any] = {
+        "format": SUMMARY_FORMAT,
+        "pathlens": __version__,
+        "recording": _origin(recording),
+        "accuracy": accuracy(recording),
+        "plain": None if plain is None else {key: finite(plain[key]) for key in plain},
+        "macs": macs(recording),
+        "filters": filters(findings),
+        "layers": [_layer(findings, found) for found in findings.layers],
+        "associations": _associations(findings),
+        "images_a_layer": findings.images_a_layer,
+        "gaps": gaps(findings),
+        "left_out": left_out(findings),
+        "concept_file": concepts is not None,
+    }
+    numbers["headline"] = "".join(text for text, _ in headline(numbers))
+    return numbers
+
+
+def wilson_interval(hits: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share by Wilson's score method (JASA 22, 1927)."""
+    share = hits / trials
+    centre = share + z * z / (2 * trials)
+    spread = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return float((centre - spread) / scale), float((centre + spread) / scale)
+
+
+def accuracy(recording: Recording) -> dict[str, Any] | None:
+    """Share of images predicted right, its interval, and that of naming the commonest class."""
+    images = recording.images
+    if "label" not in images or "prediction" not in images:
+        return None
+    images = images[images["label"].fillna(-1) >= 0]
+    if images.empty:
+        return None
+    hits = int((images["label"] == images["prediction"]).sum())
+    low, high = wilson_interval(hits, len(images))
+    commonest = float(images["label"].value_counts(normalize=True).iloc[0])
+    return {
+        **{"value": hits / len(images), "low": low, "high": high},
+        **{"images": len(images), "commonest_class": commonest},
+    }
+
+
+def macs(recording: Recording) -> dict[str, Any] | None:
+    """Mean multiply-adds an image, of the path and of the plain network, and the share saved."""
+    dense = recording.manifest.get("macs_dense")
+    if not dense or "macs" not in recording.images:
+        return None
+    mean = float(recording.images["macs"].mean())
+    return {"mean": mean, "dense": int(dense), "saved": 1.0 - mean / int(dense)}
+
+
+def filters(findings: Findings) -> dict[str, Any]:
+    """Counts of filter states over all chosen layers, and the mean share of gates that are on."""
+    table = findings.states.by_layer
+    total = int(table["filters"].sum())
+    counts = {state: int(table[state].sum()) for state in ("high_energy", "mute", "dynamic")}
+    return {
+        "total": total,
+        **counts,
+        "share_dynamic": counts["dynamic"] / total,
+        "density": float((table["density"] * table["filters"]).sum() / total),
+        "images": int(findings.states.images),
+    }
+
+
+def gaps(findings: Findings) -> dict[str, str]:
+    """Why an analysis is missing, by its name ("map, layer 3")."""
+    found: dict[str, Any] = {"class paths, whole network": findings.network}
+    found["associations"] = findings.associations
+    for layer in findings.layers:
+        label = f"layer {layer.layer.index}"
+        found[f"class paths, {label}"] = layer.class_paths
+        found[f"clusters, {label}"] = layer.clusters
+        found[f"map, {label}"] = layer.path_map
+    return {name: result.reason for name, result in found.items() if isinstance(result, Gap)}
+
+
+def left_out(findings: Findings) -> dict[str, list[str]]:
+    """What the analyses left out, in their own words, each sentence once, by kind of analysis."""
+    layers = findings.layers
+    kinds: dict[str, list[Any]] = {
+        "filter states": [findings.states],
+        "class paths": [findings.network, *(x.class_paths for x in layers)],
+        "clusters": [x.clusters for x in layers],
+        "maps": [x.path_map for x in layers],
+        "associations": [findings.associations],
+    }
+    said = {
+        kind: list(dict.fromkeys(x.left_out for x in results if not isinstance(x, Gap)))
+        for kind, results in kinds.items()
+    }
+    return {kind: kept for kind, texts in said.items() if (kept := [x for x in texts if x])}
+
+
+def _origin(recording: Recording) -> dict[str, Any]:
+    """What was recorded, from its manifest."""
+    manifest = recording.manifest
+    dataset = dict(manifest.get("dataset") or {})
+    name = str(dataset.get("name") or "")
+    return {
+        "name": recording.folder.name,
+        "hash": recording.hash,
+        "checkpoint": manifest.get("checkpoint"),
+        "model": manifest.get("model") or "",
+        "run": manifest.get("run"),
+        # A data set given by its path is called by its last part, which is all a reader needs.
+        "dataset": PurePath(name).name or name,
+        "split": dataset.get("split") or "",
+        "images": len(recording),
+        "skipped": len(recording.skipped),
+        "classes": len(recording.classes),
+        "layers": len(recording.layers),
+    }
+
+
+def _layer(findings: Findings, found: LayerFindings) -> dict[str, Any]:
+    """The numbers of one layer; those of an analysis that is missing are absent."""
+    table = findings.states.by_layer
+    row = table[table["layer"] == found.layer.index].iloc[0]
+    numbers = {str(name): finite(row[name]) for name in table.columns}
+    if not isinstance(found.clusters, Gap):
+        for score in found.clusters.scores.to_dict("records"):
+            measure = str(score["measure"]).lower()
+            numbers[measure] = {key: finite(score[key]) for key in score if key != "measure"}
+        numbers["clusters"] = int(found.clusters.frame["cluster"].nunique())
+    if not isinstance(found.path_map, Gap):
+        numbers["unique_paths"] = int(found.path_map.unique_paths)
+        numbers["neighbours_kept"] = finite(found.path_map.neighbours_kept)
+    return numbers
+
+
+def _associations(findings: Findings) -> dict[str, Any] | None:
+    """How many associations were tested and confirmed, and what was searched."""
+    if isinstance(findings.associations, Gap):
+        return None
+    frame = findings.associations.frame
+    return {
+        "tested": len(frame),
+        "confirmed": int(frame["confirmed"].sum()),
+        "searched": {key: finite(value) for key, value in findings.associations.searched.items()},
+    }

@@ -1,0 +1,115 @@
+// The table of associations: sort by any column, find by text, and mark the filters in the barcode.
+const table = { rows: [], sort: "p_corrected", up: true, most: 25 };
+const number = (value, digits = 2) => fixed(value, digits);
+const interval = (row, key, low, high) => (row[key] === null ? "–" : `${number(row[key])} [${number(row[low])}, ${number(row[high])}]`);
+// Lift is precision over the share among all images, so that the share is their quotient.
+const baseRate = (row) => (row.lift ? row.precision / row.lift : null);
+const COLUMNS = [
+  { key: "layer", head: "layer", show: (row) => String(row.layer) },
+  { key: "combination", head: "filters", text: true, show: (row) => row.combination.replaceAll("+", " + ") },
+  { key: "concept", head: "concept", text: true, show: (row) => row.concept },
+  { key: "support", head: "images on it", show: (row) => percent(row.support / (row.support > 1 ? row.n : 1)) },
+  { key: "phi", head: "φ", hint: "95 % interval", show: (row) => interval(row, "phi", "phi_ci_low", "phi_ci_high") },
+  { key: "lift", head: "lift", show: (row) => number(row.lift) },
+  { key: "precision", head: "precision", hint: "all images", show: (row) => `${percent(row.precision)} (${baseRate(row) === null ? "–" : percent(baseRate(row))})` },
+  { key: "recall", head: "recall", show: (row) => percent(row.recall) },
+  { key: "p_corrected", head: "corrected p", show: (row) => probability(row.p_corrected) },
+  { key: "gain_over_best_single", head: "gain in φ", hint: "95 % interval", show: (row) => interval(row, "gain_over_best_single", "gain_ci_low", "gain_ci_high") },
+  { key: "confirmed", head: "confirmed", show: (row) => (row.confirmed ? "✓" : "no") },
+];
+
+function rowsWanted() {
+  const words = byId("associations-search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = table.rows.filter((row) => {
+    const text = `layer ${row.layer} ${row.name} ${row.combination} ${row.concept}`.toLowerCase();
+    return (!byId("associations-confirmed").checked || row.confirmed)
+      && (!byId("associations-layer").checked || row.layer === layer().index)
+      && (!byId("associations-gain").checked || row.gain_ci_low > 0)
+      && words.every((word) => text.includes(word));
+  });
+  const key = table.sort;
+  const sign = table.up ? 1 : -1;
+  const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
+  return rows.sort((a, b) => {
+    if (a[key] === null || b[key] === null) return (a[key] === null) - (b[key] === null);
+    return sign * compare(a[key], b[key]) || b.phi - a.phi;
+  });
+}
+
+function associationsTable() {
+  const rows = rowsWanted();
+  const heads = COLUMNS.map((column) => {
+    const button = make("button", { type: "button" }, column.head + (table.sort === column.key ? (table.up ? " ▲" : " ▼") : ""),
+      ...(column.hint ? [make("span", { className: "hint" }, column.hint)] : []));
+    button.addEventListener("click", () => {
+      table.up = table.sort === column.key ? !table.up : ["layer", "combination", "concept", "p_corrected"].includes(column.key);
+      table.sort = column.key;
+      associationsTable();
+      byId("associations-table").querySelectorAll("th button")[COLUMNS.indexOf(column)].focus();
+    });
+    const cell = make("th", { scope: "col", className: column.text ? "text" : "" }, button);
+    if (table.sort === column.key) cell.setAttribute("aria-sort", table.up ? "ascending" : "descending");
+    return cell;
+  });
+  byId("associations-table").replaceChildren(
+    make("thead", {}, make("tr", {}, ...heads, make("td", {}))),
+    make("tbody", {}, ...rows.slice(0, table.most).map(associationRow)));
+  const shown = Math.min(rows.length, table.most);
+  byId("associations-count").textContent = rows.length ? `${count(shown)} of ${count(rows.length)} rows` : "no row fits";
+  byId("associations-more").hidden = shown === rows.length;
+}
+
+function associationRow(row) {
+  const show = make("button", { type: "button", title: "Mark these filters in the barcode" }, "Show");
+  show.addEventListener("click", () => {
+    showLayer(data.layers.findIndex((each) => each.index === row.layer), filtersOf(row));
+    byId("barcode").scrollIntoView();
+  });
+  return make("tr", { className: row.confirmed ? "" : "unconfirmed" },
+    ...COLUMNS.map((column) => make("td", { className: column.text ? "text" : "" }, column.show(row))), make("td", {}, show));
+}
+
+const filtersOf = (row) => row.combination.split("+").map(Number);
+
+const conceptWords = (concept) => (concept.startsWith("class:") ? `are of class “${concept.slice(6)}”` : `have “${concept}”`);
+
+/**
+ * A sentence that a reader may quote, numbers included: the strongest confirmed combination that says
+ * more than any single filter, else the strongest confirmed association.
+ */
+function bestAssociation() {
+  const confirmed = table.rows.filter((row) => row.confirmed && row.phi !== null);
+  if (!confirmed.length) return;
+  const gaining = confirmed.filter((row) => row.gain_ci_low !== null && row.gain_ci_low > 0);
+  const row = (gaining.length ? gaining : confirmed).reduce((a, b) => (b.phi > a.phi ? b : a));
+  const lead = gaining.length ? "Strongest among those that say more than any single filter" : "The strongest";
+  const filters = filtersOf(row);
+  const named = filters.length === 1 ? `filter ${filters[0]}` : `filters ${filters.join(" and ")} together`;
+  const single = filters.length === 1 || row.gain_over_best_single === null ? "" :
+    `; φ above that of the best single filter of the layer: ${interval(row, "gain_over_best_single", "gain_ci_low", "gain_ci_high")}`;
+  byId("associations-best").hidden = false;
+  byId("associations-best").textContent =
+    `${lead}: of the images routed through ${named} of layer ${row.layer} (${row.name}), ${percent(row.precision)} ${conceptWords(row.concept)}, ` +
+    `against ${baseRate(row) === null ? "–" : percent(baseRate(row))} of all images; ${percent(row.recall)} of all such images take that route ` +
+    `(φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}, corrected p ${probability(row.p_corrected)}, ${count(row.n)} images not searched${single}).`;
+}
+
+function setUpAssociations() {
+  const found = data.associations;
+  if (found.gap) {
+    byId("associations-box").hidden = true;
+    byId("associations-gap").hidden = false;
+    byId("associations-gap").textContent = found.gap;
+    return;
+  }
+  table.rows = found.rows.map((row) => Object.fromEntries(row.map((value, i) => [found.columns[i], value])));
+  const cut = found.total > table.rows.length ? ` The page holds the first ${count(table.rows.length)} of ${count(found.total)} rows; tables/associations.csv has all.` : "";
+  byId("associations-finding").textContent = found.summary + cut;
+  byId("associations-confirmed").checked = table.rows.some((row) => row.confirmed);
+  bestAssociation();
+  for (const id of ["search", "confirmed", "layer", "gain"]) {
+    byId(`associations-${id}`).addEventListener("input", () => { table.most = 25; associationsTable(); });
+  }
+  byId("associations-more").addEventListener("click", () => { table.most += 100; associationsTable(); });
+  onLayer(associationsTable);
+}

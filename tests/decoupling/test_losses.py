@@ -1,0 +1,106 @@
+"""Each loss against its formula, written out in loops."""
+
+import math
+
+import pytest
+import torch
+
+from pathlens.decoupling import decouple
+from pathlens.decoupling.losses import Alignment, MacBudget, MutualInformation, Sparsity
+
+from .networks import Chain
+
+X = torch.randn(6, 3, 10, 10, generator=torch.Generator().manual_seed(5))
+LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return decouple(Chain(True), X).train()
+
+
+@pytest.fixture
+def path(network):
+    return network.with_path(X, gates="soft")[1]
+
+
+def softmax(values):
+    total = sum(math.exp(v) for v in values)
+    return [math.exp(v) / total for v in values]
+
+
+def test_mutual_information_is_the_cross_entropy_of_the_auxiliary_classifiers(network, path):
+    loss = MutualInformation(network.layers, 3)
+    expected = 0.0
+    for name, classifier in zip(network.layers.names, loss.classifiers, strict=True):
+        assert classifier.bias is None
+        weights = classifier.weight.tolist()
+        for gates, label in zip(path[name].tolist(), LABELS.tolist(), strict=True):
+            scores = [sum(w * z for w, z in zip(row, gates, strict=True)) for row in weights]
+            expected -= math.log(softmax(scores)[label]) / len(X)
+    assert float(loss(path, LABELS)) == pytest.approx(expected, rel=1e-5)
+    mean = MutualInformation(network.layers, 3, "mean")
+    mean.load_state_dict(loss.state_dict())
+    assert float(mean(path, LABELS)) == pytest.approx(expected / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["response-gates", "gates-response"])
+@pytest.mark.parametrize("reduction", ["batch", "element"])
+def test_alignment_is_the_divergence_of_softmaxed_gates_and_responses(path, direction, reduction):
+    expected = 0.0
+    for name in path:
+        for gates, response in zip(path[name].tolist(), path.responses[name].tolist(), strict=True):
+            p, q = softmax(response), softmax(gates)
+            if direction == "gates-response":
+                p, q = q, p
+            divergence = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / len(X)
+            expected += divergence / len(gates) if reduction == "element" else divergence
+    loss = Alignment(direction=direction, reduction=reduction)(path)
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+
+
+def test_detached_alignment_teaches_the_gates_only(network):
+    for detach in (False, True):
+        network.zero_grad()
+        _, path = network.with_path(X, gates="soft")
+        Alignment(detach=detach).of_layer(path["convs.2"], path.responses["convs.2"]).backward()
+        grad = network.model.norms[2].weight.grad
+        assert (grad is None or not grad.any()) == detach
+        assert network.gating_module("convs.2").fc2.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("target", [0.0, 0.6, 1.0])
+def test_sparsity_is_the_distance_from_the_target_share(path, target):
+    expected = 0.0
+    for gates in path.values():
+        mean = sum(sum(row) for row in gates.tolist()) / len(X)
+        expected += abs(mean - target * gates.shape[1])
+    assert float(Sparsity(target)(path)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_mac_budget_is_the_squared_distance_from_the_target(network, path):
+    share = float(network.cost.macs(path).mean()) / network.cost.dense
+    loss = MacBudget(network.cost, 0.3)(path)
+    assert float(loss) == pytest.approx((share - 0.3) ** 2, rel=1e-5)
+    loss.backward()
+    assert network.gating_module(1).fc2.bias.grad.abs().sum() > 0
+
+
+def test_the_losses_train_in_a_loop_of_ones_own():
+    """The documented example: labels, attribute, alignment, sparsity and SGD, nothing else."""
+    torch.manual_seed(1)
+    network = decouple(Chain(True), X).train()
+    information, alignment = MutualInformation(network.layers, 3), Alignment(detach=True)
+    parameters = [*network.parameters(), *information.parameters()]
+    optimiser = torch.optim.SGD(parameters, lr=0.2, momentum=0.9)
+    first = last = None
+    for _ in range(60):
+        output, path = network.with_path(X)
+        loss = torch.nn.functional.cross_entropy(output, LABELS)
+        loss = loss + 0.1 * information(path, LABELS) + alignment(path) + 0.01 * Sparsity(0.5)(path)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        first, last = first if first is not None else float(loss.detach()), float(loss.detach())
+    assert last < 0.6 * first
