@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -44,7 +45,7 @@ def layers(
         typer.echo(f"  {line}")
 
 
-def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows with their columns aligned: numbers to the right, words to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     words = [not row.replace(",", "").isdigit() for row in rows[-1]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pathlens.layers import LayerSpec
 from pathlens.reporting.collect import Findings, collect, steps_needed
+from pathlens.reporting.plain import known_plain
 from pathlens.reporting.swap import swapped_in
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def report(
         seed: Of everything that is drawn by chance; the same seed gives the same report.
         progress: Whether to show a progress bar.
         plain: What is known of the plain network on the same images: "accuracy" (0 to 1), "images",
-            "run" and perhaps "published_accuracy"; None if nothing is known.
+            "run" and perhaps "published_accuracy"; None looks among the runs beside the recorded one.
 
     Returns:
         The path of `index.html`.
@@ -68,6 +69,7 @@ def report(
     chosen = source.layers.select(layers)
     target = default_folder(source.folder) if out is None else Path(out).resolve()
     table = _concepts(source, concepts)
+    plain = known_plain(source) if plain is None else plain
     with swapped_in(target) as folder, _progress(len(chosen), progress) as step:
         findings = collect(source, chosen, table, seed=seed, step=step)
         _write(folder, source, findings, plain=plain, seed=seed, concepts=table, step=step)

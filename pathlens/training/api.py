@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -253,9 +254,11 @@ def _new_run(config: Config, name: str | None) -> Run:
 
 def _claim(run: Run, config: Config, say: Say) -> None:
     """Write the configuration, or make sure that the run that is resumed has the same."""
-    wanted = config.to_json()
     if (run.folder / "config.json").is_file():
-        differs = [key for key, value in wanted.items() if run.config.get(key) != value]
+        earlier = Config.from_json(run.config)
+        differs = [
+            f.name for f in fields(Config) if getattr(earlier, f.name) != getattr(config, f.name)
+        ]
         if differs:
             raise PathLensError(
                 f"Run {run.name} was begun with other settings ({', '.join(differs)}): repeat its "
@@ -264,7 +267,7 @@ def _claim(run: Run, config: Config, say: Say) -> None:
         say(f"Resuming run {run.name}.")
         return
     versions = {"pathlens": __version__, "torch": torch.__version__}
-    write_json(run.folder / "config.json", {**wanted, "versions": versions})
+    write_json(run.folder / "config.json", {**config.to_json(), "versions": versions})
     say(f"Run {run.name} in {run.folder}.")
 
 
@@ -282,7 +285,7 @@ def _finish(config: Config, trainer: Trainer, loaders: Mapping[str, ImageLoader]
             len(loaders["train"].split), generator=torch.Generator().manual_seed(config.seed)
         ).tolist()
         chosen = [order[i] for i in positions]
-        estimate_batch_norm(network, loaders["train"], chosen, device=device)
+        estimate_batch_norm(network, loaders["train"], chosen, seed=config.seed, device=device)
     validation = evaluate(network, loaders["validation"], device=device)
     test = evaluate(network, loaders["test"], device=device)
     _write_result(config, trainer, validation, test)

@@ -100,3 +100,12 @@ def random_gates(network, count, seed=0):
         layer.name: (torch.rand(count, layer.filters, generator=generator) < 0.5).float()
         for layer in network.layers
     }
+
+
+def enliven(network, seed=0):
+    """Give the gating modules large random weights, so that about half of the gates are on."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.gating.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return network

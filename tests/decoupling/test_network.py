@@ -11,7 +11,7 @@ from pathlens.decoupling import Gating, SemanticHashing, decouple
 from pathlens.errors import PathLensError
 from pathlens.models import build_model
 
-from .networks import Chain, ControlFlow, Residual, random_gates, randomise_norms
+from .networks import Chain, ControlFlow, Residual, enliven, random_gates, randomise_norms
 
 X = torch.randn(5, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 SMALL = {"with BN": lambda: Chain(True), "without BN": lambda: Chain(False), "residual": Residual}
@@ -33,7 +33,7 @@ def test_forced_path_equals_the_masked_reference(plain, seed):
 
 
 def test_the_networks_own_hard_path_equals_the_masked_reference(plain):
-    network = decouple(plain, X, gating=Gating(opening=0.0, scale=3.0))
+    network = enliven(decouple(plain, X))
     output, path = network.with_path(X)
     assert 0.1 < path.density() < 0.9
     assert torch.equal(output, plain(X, dict(path)))
@@ -75,7 +75,7 @@ def test_logits_are_the_written_out_gating_module():
     network = decouple(Chain(True).eval(), X)
     _, path = network.with_path(X)
     module = network.gating_module("convs.1")
-    inputs = network.model.norms[0](network.model.convs[0](X)).relu()
+    inputs = network.model.norms[0](network.model.convs[0](X)).relu().detach()
     for n in range(len(X)):
         s = [float(inputs[n, c].mean()) for c in range(6)]
         hidden = [
@@ -84,7 +84,7 @@ def test_logits_are_the_written_out_gating_module():
         ]
         for j in range(8):
             g = sum(float(w) * h for w, h in zip(module.fc2.weight[j], hidden, strict=True))
-            assert float(path.logits["convs.1"][n, j]) == pytest.approx(
+            assert path.logits["convs.1"][n, j].item() == pytest.approx(
                 g + float(module.fc2.bias[j]), abs=1e-5
             )
 
@@ -94,7 +94,7 @@ def test_released_start_gives_every_image_the_same_gates_about_three_quarters_on
     network = decouple(build_model("resnet20", 10), X, gating=Gating(start="released")).eval()
     _, path = network.with_path(X)
     assert all((gates == gates[:1]).all() for gates in path.values())
-    assert 0.6 < float(path.density()) < 0.9
+    assert 0.68 < float(path.density()) < 0.84
 
 
 def test_open_start_lets_everything_run():
@@ -146,11 +146,11 @@ def test_train_mode_hashes_and_eval_mode_is_hard():
 def test_gradients_reach_the_gating_modules():
     network = decouple(Chain(True), X).train()
     network.with_path(X, gates="straight-through")[0].sum().backward()
-    assert network.gating_module(1).fc2.weight.grad.abs().sum() > 0
+    assert network.gating_module(1).fc2.bias.grad.abs().sum() > 0
 
 
 def test_nan_leaves_a_gate_to_the_gating_module(plain):
-    network = decouple(plain, X, gating=Gating(opening=0.0, scale=3.0))
+    network = enliven(decouple(plain, X))
     first = network.layers[0]
     free = network.with_path(X)[1][first.name]
     wanted = torch.full((first.filters,), float("nan"))
@@ -162,7 +162,7 @@ def test_nan_leaves_a_gate_to_the_gating_module(plain):
 
 
 def test_forced_gates_may_be_bool_and_later_layers_decide_anew(plain):
-    network = decouple(plain, X, gating=Gating(opening=0.0, scale=3.0))
+    network = enliven(decouple(plain, X))
     first = network.layers[0]
     off = torch.zeros(first.filters, dtype=torch.bool)
     _, path = network.with_path(X, force={first.name: off})
@@ -181,7 +181,7 @@ def test_forced_gates_of_a_wrong_shape_or_layer_are_refused(plain):
 
 
 def test_deepcopy_and_state_dict_give_the_same_network(plain):
-    network = decouple(plain, X, gating=Gating(opening=0.0, scale=3.0))
+    network = enliven(decouple(plain, X))
     twin = copy.deepcopy(network)
     other = decouple(plain, X)
     other.load_state_dict(network.state_dict())
