@@ -24,7 +24,7 @@ def test_same_path_means_same_place(mapped):
     places = found.frame.loc[[3, 7, 9], ["x", "y"]]
     assert len(places.drop_duplicates()) == 1
     assert found.frame["copies"][3] >= 3
-    assert (found.frame.groupby(["x", "y"]).size() == found.frame.groupby(["x", "y"])["copies"].first()).all()  # fmt: skip  # noqa: E501
+    assert (found.frame.groupby(["x", "y"]).size() == found.frame.groupby(["x", "y"])["copies"].first()).all()  # fmt: skip
 
 
 def test_planted_groups_lie_together(mapped):
