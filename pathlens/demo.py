@@ -9,7 +9,7 @@ from pathlens.reporting import report
 from pathlens.training import train
 
 MODEL, DATA = "small_cnn", "scenes"
-PLAIN_EPOCHS, DECOUPLED_EPOCHS = 10, 10
+PLAIN_EPOCHS, DECOUPLED_EPOCHS = 16, 16
 
 
 def run_demo(*, seed: int = 0) -> Path:

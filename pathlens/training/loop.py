@@ -77,7 +77,7 @@ class Trainer:
     def _optimiser(self) -> torch.optim.SGD:
         settings = self.config.recipe.optimiser
         scratch = self.config.weights is None and self.config.start_from is None
-        self.peak = settings.lr_from_scratch if scratch else settings.lr
+        peak = settings.lr_from_scratch if scratch else settings.lr
         backbone: list[nn.Parameter] = list(self.network.parameters())
         groups: list[dict[str, Any]] = []
         if isinstance(self.network, DecoupledNetwork):
@@ -86,13 +86,13 @@ class Trainer:
             groups.append(
                 {
                     "params": extra,
-                    "factor": settings.gating_lr,
+                    "peak": settings.gating_lr,
                     "weight_decay": settings.gating_weight_decay,
                 }
             )
-        groups.append({"params": backbone, "factor": 1.0, "weight_decay": settings.weight_decay})
+        groups.append({"params": backbone, "peak": peak, "weight_decay": settings.weight_decay})
         return torch.optim.SGD(
-            groups, lr=self.peak, momentum=settings.momentum, nesterov=settings.nesterov
+            groups, lr=peak, momentum=settings.momentum, nesterov=settings.nesterov
         )
 
     # ------------------------------------------------------------------ the loop
@@ -169,9 +169,9 @@ class Trainer:
         self._add(loss=float(loss.detach()), train_accuracy=float(right), steps=1.0, **values)
 
     def _set_schedule(self, progress: float) -> None:
-        lr = self.peak * lr_factor(self.config.recipe.optimiser, progress)
+        factor = lr_factor(self.config.recipe.optimiser, progress)
         for group in self.optimiser.param_groups:
-            group["lr"] = lr * group["factor"]
+            group["lr"] = group["peak"] * factor
         if isinstance(self.network, DecoupledNetwork):
             self.network.hashing = hashing_at(self.config.recipe.hash, progress)
 

@@ -15,7 +15,7 @@ from pathlens.errors import PathLensError, unknown
 
 @dataclass(frozen=True)
 class Optimiser:
-    """SGD with momentum and its schedule; shares are of the whole training, factors of `lr`."""
+    """SGD with momentum and its schedule; shares are of the whole training, rates are peaks."""
 
     lr: float = 0.02
     lr_from_scratch: float = 0.1
@@ -25,7 +25,7 @@ class Optimiser:
     schedule: Literal["cosine", "steps"] = "cosine"
     warmup: float = 0.0
     milestones: tuple[float, ...] = ()
-    gating_lr: float = 1.0
+    gating_lr: float = 0.1
     gating_weight_decay: float = 0.0
 
 
