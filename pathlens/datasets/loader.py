@@ -151,19 +151,19 @@ class ImageLoader:
 
 
 def to_canvas(pixels: Pixels, side: int) -> Pixels:
-    """Resize the shorter side to `side` px and cut out the middle square.
+    """Resize the shorter side to `side` px and cut out the middle square, as torchvision does.
 
     Args:
         pixels: uint8 (height, width, 3).
         side: Height and width of the result, in pixels.
     """
     height, width = pixels.shape[:2]
-    if min(height, width) != side:
-        factor = side / min(height, width)
-        to = (max(side, round(width * factor)), max(side, round(height * factor)))
+    short = min(height, width)
+    if short != side:
+        to = (side * width // short, side * height // short)
         pixels = np.asarray(Image.fromarray(pixels).resize(to, Image.Resampling.BILINEAR))
-        height, width = pixels.shape[:2]
-    top, left = (height - side) // 2, (width - side) // 2
+        width, height = to
+    top, left = round((height - side) / 2), round((width - side) / 2)
     return np.array(pixels[top : top + side, left : left + side])
 
 
