@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pathlens._version import __version__
 
 if TYPE_CHECKING:
+    from pathlens import analysis
     from pathlens.decoupling import DecoupledNetwork, decouple
     from pathlens.errors import PathLensError
     from pathlens.recorder import record
@@ -37,6 +38,7 @@ __all__ = [
     "PathLensError",
     "Recording",
     "__version__",
+    "analysis",
     "decouple",
     "load",
     "open_recording",
@@ -48,6 +50,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "analysis":
+        return import_module("pathlens.analysis")
     if name not in _HOME:
         raise AttributeError(f"module 'pathlens' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -110,9 +110,13 @@ def _opened(recording: str | Path | Recording) -> Recording:
 
 def _concepts(source: Recording, given: str | Path | None) -> pd.DataFrame | None:
     """The concept table asked for, else the recording's own, else None."""
-    from pathlens.concepts import read_concepts
+    from pathlens.concepts import concept_matrix, read_concepts
 
-    return source.concepts() if given is None else read_concepts(Path(given))
+    table = source.concepts() if given is None else read_concepts(Path(given))
+    if table is not None:
+        # A table of other images is refused now, not after minutes of analysis.
+        concept_matrix(table, list(source.images["image"]))
+    return table
 
 
 @contextmanager

@@ -176,6 +176,11 @@ class Trainer:
             self.network.hashing = hashing_at(self.config.recipe.hash, progress)
 
     def _finish_epoch(self) -> None:
+        if not self.sums.get("steps"):
+            raise PathLensError(
+                f"No training image of '{self.config.data}' could be used ({self._why_none()}): check "
+                "the folder."
+            )
         measured = evaluate(self.network, self.validation, device=self.device)
         row = {
             "epoch": self.epoch + 1,
@@ -196,6 +201,12 @@ class Trainer:
         self._write_history()
         if self.progress:
             tqdm.write(_line(row, self.config.epochs))
+
+    def _why_none(self) -> str:
+        if not self.train.failed:
+            return "a step needs at least two images"
+        position, reason = next(iter(self.train.failed.items()))
+        return f"{self.train.split.ids[position]}: {reason}"
 
     # ------------------------------------------------------------------ determinism
 

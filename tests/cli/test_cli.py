@@ -104,7 +104,7 @@ def bad_input(tmp_path):
 
 
 CASES = {
-    "unknown model": (["train", "resnet21", "--data", "digits"], "did you mean resnet20"),
+    "unknown model": (["train", "resnet21", "--data", "digits"], "resnet20"),
     "unknown data": (["train", "resnet20", "--data", "didgits"], "did you mean digits"),
     "missing weights": (["train", "resnet20", "--data", "digits", "--weights", "no.pt"], "no weight file"),
     "corrupt weights": (
@@ -113,7 +113,7 @@ CASES = {
     ),
     "empty folder": (["train", "resnet20", "--data", "empty"], "empty"),
     "one class": (["train", "resnet20", "--data", "one"], "class"),
-    "unreadable images": (["train", "resnet20", "--data", "broken"], "read"),
+    "unreadable images": (["train", "resnet20", "--data", "broken"], "No training image"),
     "no second convolution": (["train", "own:one_conv", "--data", "digits"], "no convolution that can be gated"),
     "wrong channels": (["train", "own:grey", "--data", "digits"], "does not run on an input of shape"),
     "image too small": (["train", "vgg16", "--data", "digits", "--image-size", "16"], "does not run on an input"),
@@ -160,7 +160,7 @@ def test_wrong_usage_shows_the_usage(pathlens):
 def test_a_full_disk_while_recording_is_said_and_finished_parts_stay(trained, tmp_path):
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n"
         "sys.argv = ['pathlens', 'record', 'gated', '--out', 'rec', '--limit', '200', '--part-size', '100', '--no-thumbnails']\n"
         "from pathlens.cli import main; main()"
     )

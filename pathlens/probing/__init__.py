@@ -1,1 +1,0 @@
-"""The probing room: what needs the network again."""
