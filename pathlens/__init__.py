@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pathlens._version import __version__
 
 if TYPE_CHECKING:
-    from pathlens import analysis
+    from pathlens import analysis, probing
     from pathlens.decoupling import DecoupledNetwork, decouple
     from pathlens.errors import PathLensError
     from pathlens.recorder import record
@@ -33,6 +33,8 @@ _HOME = {
     "write_recording": "pathlens.recording",
 }
 
+_ROOMS = ("analysis", "probing")
+
 __all__ = [
     "DecoupledNetwork",
     "PathLensError",
@@ -42,6 +44,7 @@ __all__ = [
     "decouple",
     "load",
     "open_recording",
+    "probing",
     "record",
     "report",
     "train",
@@ -50,8 +53,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "analysis":
-        return import_module("pathlens.analysis")
+    if name in _ROOMS:
+        return import_module(f"pathlens.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'pathlens' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

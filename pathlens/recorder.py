@@ -80,7 +80,7 @@ def record(
         )
     if not loaded.trained:
         say(f"Run {loaded.run.name} has not finished training; its last epoch is recorded.")
-    images = _images(loaded, data, split, limit)
+    images = planned_images(loaded, data, split, limit)
     plan = _plan(loaded, images, data, limit, part_size, thumbnails)
     folder = Path(out) if out is not None else _default_folder(loaded, data, images, limit)
     with RecordingWriter(folder, plan) as writer:
@@ -112,10 +112,20 @@ def _describe(recording: Recording, folder: Path) -> str:
     return line + "."
 
 
-def _images(
+def planned_images(
     loaded: LoadedRun, data: str | Path | None, split: str | None, limit: int | None
 ) -> ImageSplit:
-    """The images to record; labels are positions in the network's classes."""
+    """The images to record; labels are positions in the network's classes.
+
+    Args:
+        loaded: The run.
+        data: Data set or image folder; the run's own for None.
+        split: Name of the split; "test" for None, or "all" where there is nothing else.
+        limit: Size of a seeded, class-balanced subset; None for all.
+
+    Raises:
+        PathLensError: If there are no such images.
+    """
     config = loaded.config
     spec = str(data) if data is not None else config.data
     # The run's own training and validation images are those that its limit kept.

@@ -109,8 +109,9 @@ def what_is_missing(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list
     notes.append(
         (
             "Do the paths matter?",
-            "This page shows where images go, not what happens if they are sent elsewhere. Path "
-            "swaps and ablations would tell; they are not part of this report.",
+            "This page shows where images go, not what happens if they are sent elsewhere. "
+            "pathlens.probing.path_swap(recording) measures what the answer loses with another "
+            "path; that is not part of this page yet.",
         )
     )
     return notes

@@ -8,7 +8,7 @@ const COLUMNS = [
   { key: "layer", head: "layer", show: (row) => String(row.layer) },
   { key: "combination", head: "filters", text: true, show: (row) => row.combination.replaceAll("+", " + ") },
   { key: "concept", head: "concept", text: true, show: (row) => row.concept },
-  { key: "support", head: "images on it", show: (row) => percent(row.support / (row.support > 1 ? row.n : 1)) },
+  { key: "support", head: "images on it", show: (row) => percent(row.support / row.n) },
   { key: "phi", head: "φ", hint: "95 % interval", show: (row) => interval(row, "phi", "phi_ci_low", "phi_ci_high") },
   { key: "lift", head: "lift", show: (row) => number(row.lift) },
   { key: "precision", head: "precision", hint: "all images", show: (row) => `${percent(row.precision)} (${baseRate(row) === null ? "–" : percent(baseRate(row))})` },
@@ -52,7 +52,7 @@ function associationsTable() {
     return cell;
   });
   byId("associations-table").replaceChildren(
-    make("thead", {}, make("tr", {}, ...heads, make("td", {}))),
+    make("thead", {}, make("tr", {}, make("td", {}), ...heads)),
     make("tbody", {}, ...rows.slice(0, table.most).map(associationRow)));
   const shown = Math.min(rows.length, table.most);
   byId("associations-count").textContent = rows.length ? `${count(shown)} of ${count(rows.length)} rows` : "no row fits";
@@ -66,7 +66,7 @@ function associationRow(row) {
     byId("barcode").scrollIntoView();
   });
   return make("tr", { className: row.confirmed ? "" : "unconfirmed" },
-    ...COLUMNS.map((column) => make("td", { className: column.text ? "text" : "" }, column.show(row))), make("td", {}, show));
+    make("td", {}, show), ...COLUMNS.map((column) => make("td", { className: column.text ? "text" : "" }, column.show(row))));
 }
 
 const filtersOf = (row) => row.combination.split("+").map(Number);

@@ -1,0 +1,242 @@
+"""Path swaps: give every image another path, and see what the answer loses.
+
+An interchange intervention, without retraining. Routing that can be taken away at no cost explains
+nothing, so this is the first question to ask of a decoupled network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from pathlens.datasets.loader import ImageLoader, centre, normalise
+from pathlens.decoupling.network import DecoupledNetwork
+from pathlens.errors import PathLensError
+from pathlens.files import write_text
+from pathlens.recorder import planned_images
+from pathlens.recording.manifest import image_fingerprint
+from pathlens.recording.reader import Recording, open_recording
+from pathlens.training.evaluation import in_order, scores_of
+from pathlens.training.loading import LoadedRun, load_run
+
+TABLE = "path_swaps.csv"
+"""Name of the table that lies beside the recording."""
+
+Gates = npt.NDArray[np.bool_]
+Partners = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PathSwap:
+    """What swapping paths costs.
+
+    Attributes:
+        frame: A row a condition: condition, images, accuracy, lost (accuracy of the own path minus
+            this one's, in shares), lost_low and lost_high (95 % bootstrap interval over images,
+            paired), macs_share (mean MACs over those of the plain network).
+        left_out: What was left out, in words; "" for nothing.
+    """
+
+    frame: pd.DataFrame
+    left_out: str = field(default="")
+
+    def summary(self) -> str:
+        """One sentence with the numbers."""
+        rows = self.frame.set_index("condition")
+        said = [
+            f"{name} {row['accuracy']:.1%} (lost {100 * row['lost']:.1f} points "
+            f"[{100 * row['lost_low']:.1f}, {100 * row['lost_high']:.1f}], "
+            f"MACs {row['macs_share']:.0%})"
+            for name, row in rows.iterrows()
+        ]
+        return f"Accuracy on {int(self.frame['images'].min()):,} images: " + "; ".join(said) + "."
+
+
+def path_swap(
+    recording: str | Path | Recording,
+    *,
+    data: str | Path | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+    device: str = "cpu",
+    batch_size: int = 256,
+    progress: bool = True,
+) -> PathSwap:
+    """Measure accuracy when every image runs another path, over all layers at once.
+
+    Conditions: "own path"; "majority path" (gates that most images have on, one path for all);
+    "majority path of the predicted class"; "path of another image of the same predicted class";
+    "path of an image of another predicted class". Swapping within the *true* class would leak the
+    label. The table is also written beside the recording.
+
+    Args:
+        recording: A labelled recording that lies below its run.
+        data: Where the images are, if not where the run found them.
+        seed: Draws the partners and the resamples.
+        resamples: Bootstrap resamples of images.
+        device: Where to run.
+        batch_size: Images a forward pass.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        PathLensError: If the run is gone or has another checkpoint, the images are others, or they
+            have no labels or fewer than two predicted classes.
+    """
+    source = recording if isinstance(recording, Recording) else open_recording(recording)
+    loaded = _its_run(source)
+    loader = _its_images(source, loaded, data)
+    gates = {layer.name: source.bits(layer.name) for layer in source.layers}
+    prediction = source.images["prediction"].to_numpy()
+    labels = source.images["label"].to_numpy()
+    rng = np.random.default_rng(seed)
+    conditions = _conditions(gates, prediction, rng)
+    rows, own = [], None
+    with tqdm(total=len(conditions), desc="path swaps", disable=not progress) as bar:
+        for name, chosen in conditions.items():
+            right, macs = _run(loaded, loader, chosen, labels, device, batch_size)
+            own = right if own is None else own
+            rows.append({"condition": name, **_row(own, right, macs, resamples, rng)})
+            bar.update()
+    result = PathSwap(pd.DataFrame(rows), _left_out(source))
+    table = result.frame.assign(recording=source.hash)
+    write_text(source.folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
+    return result
+
+
+def _its_run(source: Recording) -> LoadedRun:
+    folder = source.folder.resolve().parent.parent
+    loaded = load_run(folder)
+    if loaded.checkpoint != source.manifest["checkpoint"]:
+        raise PathLensError(
+            f"Run {loaded.run.name} has another checkpoint than the recording {source.folder}: it "
+            "was trained since; record it again."
+        )
+    if "label" not in source.images:
+        raise PathLensError(f"{source.folder} has no labels: accuracy cannot be measured.")
+    return loaded
+
+
+def _its_images(source: Recording, loaded: LoadedRun, data: str | Path | None) -> ImageLoader:
+    origin = source.manifest["dataset"]
+    images = planned_images(loaded, data, origin["split"], origin["limit"])
+    if image_fingerprint(images.ids, images.labels) != source.manifest["fingerprint"]:
+        raise PathLensError(
+            f"The images of {source.folder} are not those of '{data or loaded.config.data}': give "
+            "the data they were recorded from."
+        )
+    position = {image: i for i, image in enumerate(images.ids)}
+    kept = [position[image] for image in source.images["image"]]
+    return ImageLoader(images.subset(kept), loaded.config.view)
+
+
+def _conditions(
+    gates: Mapping[str, Gates], prediction: Partners, rng: np.random.Generator
+) -> dict[str, Callable[[str, slice], Gates]]:
+    """For each condition, a function that gives the gates (n, filters) of a layer for some images."""
+    same, other = partners(prediction, rng)
+    majority = {name: bits.mean(axis=0) > 0.5 for name, bits in gates.items()}
+    by_class = {
+        (name, k): bits[prediction == k].mean(axis=0) > 0.5
+        for name, bits in gates.items()
+        for k in np.unique(prediction)
+    }
+    return {
+        "own path": lambda name, s: gates[name][s],
+        "majority path": lambda name, s: np.broadcast_to(
+            majority[name], gates[name][s].shape
+        ).copy(),
+        "majority path of the predicted class": lambda name, s: np.stack(
+            [by_class[name, k] for k in prediction[s]]
+        ),
+        "path of another image of the same predicted class": lambda n, s: gates[n][same[s]],
+        "path of an image of another predicted class": lambda n, s: gates[n][other[s]],
+    }
+
+
+def partners(prediction: Partners, rng: np.random.Generator) -> tuple[Partners, Partners]:
+    """For each image another one of the same predicted class, and one of another class.
+
+    An image that is alone in its class is its own partner.
+
+    Args:
+        prediction: Predicted classes (images,).
+        rng: Draws them.
+
+    Raises:
+        PathLensError: If all images have the same predicted class.
+    """
+    classes = np.unique(prediction)
+    if len(classes) < 2:
+        raise PathLensError("All images are taken for one class: paths cannot be swapped between.")
+    same = np.arange(len(prediction))
+    other = np.empty(len(prediction), dtype=np.int64)
+    for k in classes:
+        members = rng.permutation(np.flatnonzero(prediction == k))
+        same[members] = np.roll(members, 1)  # a shuffled ring: nobody meets himself
+        other[members] = rng.choice(np.flatnonzero(prediction != k), len(members))
+    return same, other
+
+
+@torch.inference_mode()
+def _run(
+    loaded: LoadedRun,
+    loader: ImageLoader,
+    chosen: Callable[[str, slice], Gates],
+    labels: Partners,
+    device: str,
+    batch_size: int,
+) -> tuple[Gates, npt.NDArray[np.float64]]:
+    """Which images (images,) are right under the chosen gates, and their share of plain MACs."""
+    network = loaded.network.to(device)
+    assert isinstance(network, DecoupledNetwork)
+    right, macs = [], []
+    plan = list(in_order(len(loader.split), batch_size))
+    for positions, batch in zip(plan, loader.batches(plan), strict=True):
+        if len(batch.positions) != len(positions):
+            raise PathLensError(
+                "An image that was recorded can no longer be read: record the images again."
+            )
+        rows = slice(positions[0], positions[-1] + 1)
+        force: dict[int | str, Any] = {
+            n: torch.from_numpy(chosen(n, rows)) for n in network.layers.names
+        }
+        x = normalise(centre(batch.canvas, loader.view).to(device))
+        output, path = network.with_path(x, force=force, responses=False)
+        right.append(scores_of(output).argmax(1).cpu().numpy() == labels[rows])
+        cost = network.cost.macs({name: z.cpu().double() for name, z in path.items()})
+        macs.append(cost.numpy() / network.cost.dense)
+    return np.concatenate(right), np.concatenate(macs)
+
+
+def _row(
+    own: Gates, right: Gates, macs: Any, resamples: int, rng: np.random.Generator
+) -> dict[str, float]:
+    lost = own.astype(np.int8) - right.astype(np.int8)
+    drawn = list(_bootstrap(lost, resamples, rng))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {
+        "images": len(right),
+        "accuracy": float(right.mean()),
+        "lost": float(lost.mean()),
+        "lost_low": float(low),
+        "lost_high": float(high),
+        "macs_share": float(np.mean(macs)),
+    }
+
+
+def _bootstrap(values: Any, resamples: int, rng: np.random.Generator) -> Iterator[float]:
+    for _ in range(resamples):
+        yield float(values[rng.integers(0, len(values), len(values))].mean())
+
+
+def _left_out(source: Recording) -> str:
+    skipped = len(source.skipped)
+    return f"{skipped} unreadable images" if skipped else ""

@@ -1,0 +1,94 @@
+"""Path swaps: partners are as promised, and accuracies are those of a loop over images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pathlens.datasets import load_dataset
+from pathlens.datasets.loader import normalise
+from pathlens.errors import PathLensError
+from pathlens.probing import path_swap
+from pathlens.probing.path_swap import partners
+from pathlens.recorder import record
+from pathlens.training import load
+
+
+@pytest.fixture
+def lively(trained, tmp_path, monkeypatch):
+    """A recorded run whose gates differ between images."""
+    import shutil
+
+    monkeypatch.setenv("PATHLENS_RUNS", str(tmp_path / "runs"))
+    shutil.copytree(trained, tmp_path / "runs")
+    file = tmp_path / "runs" / "gated" / "checkpoint.pt"
+    content = torch.load(file, weights_only=True)
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in content["weights"].items():
+        if name.startswith("gating.") and "fc" in name:
+            tensor.copy_(torch.randn(tensor.shape, generator=generator))
+    torch.save(content, file)
+    return record("gated", limit=60, progress=False)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_partners_are_others_of_the_same_class_and_others_of_another(seed):
+    rng = np.random.default_rng(seed)
+    prediction = rng.integers(0, 5, 200)
+    same, other = partners(prediction, rng)
+    assert (prediction[same] == prediction).all()
+    assert (same != np.arange(200)).all()
+    assert sorted(same) == list(range(200))  # everybody's path is used once
+    assert (prediction[other] != prediction).all()
+
+
+def test_one_class_only_cannot_be_swapped():
+    with pytest.raises(PathLensError, match="one class"):
+        partners(np.zeros(5, dtype=np.int64), np.random.default_rng(0))
+
+
+def test_accuracies_are_those_of_a_loop_over_images(lively):
+    found = path_swap(lively, progress=False).frame.set_index("condition")
+    network, test = load("gated"), load_dataset("digits").split("test")
+    position = {image: i for i, image in enumerate(test.ids)}
+    bits = {layer.name: lively.bits(layer.name) for layer in lively.layers}
+    majority = {name: (2 * b.sum(axis=0) > len(b)).astype(float) for name, b in bits.items()}
+    right = {"own path": 0, "majority path": 0}
+    for row, image in lively.images.iterrows():
+        pixels = torch.from_numpy(test.read(position[image["image"]])).permute(2, 0, 1)[None]
+        for name, gates in (
+            ("own path", {n: b[row].astype(float) for n, b in bits.items()}),
+            ("majority path", majority),
+        ):
+            output, _ = network.with_path(normalise(pixels), force=gates)
+            right[name] += int(output.argmax()) == image["label"]
+    for name, count in right.items():
+        assert found.loc[name, "accuracy"] == pytest.approx(count / 60)
+    assert found.loc["own path", "accuracy"] == pytest.approx(
+        (lively.images["label"] == lively.images["prediction"]).mean()
+    )
+    assert found.loc["own path", "lost"] == 0
+    dense = lively.manifest["macs_dense"]
+    assert found.loc["own path", "macs_share"] == pytest.approx(
+        lively.images["macs"].mean() / dense
+    )
+    assert (found["lost_low"] <= found["lost"]).all()
+    assert (found["lost"] <= found["lost_high"]).all()
+
+
+def test_the_table_lies_beside_the_recording_and_repeats_with_its_seed(lively):
+    first = path_swap(lively.folder, progress=False)
+    table = pd.read_csv(lively.folder / "path_swaps.csv")
+    assert set(table["recording"]) == {lively.hash}
+    pd.testing.assert_frame_equal(first.frame, path_swap(lively, progress=False).frame)
+    lively.verify()  # the recording itself is untouched
+    assert "majority path" in first.summary()
+
+
+def test_a_run_trained_since_is_refused(lively):
+    file = lively.folder.parent.parent / "checkpoint.pt"
+    content = torch.load(file, weights_only=True)
+    content["weights"]["model.classifier.bias"] += 1
+    torch.save(content, file)
+    with pytest.raises(PathLensError, match="another checkpoint"):
+        path_swap(lively, progress=False)
