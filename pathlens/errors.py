@@ -14,6 +14,12 @@ class PathLensError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> PathLensError:
     """Build the error for a name that does not exist, with the nearest ones that do.
 

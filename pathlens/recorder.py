@@ -15,14 +15,16 @@ from tqdm.auto import tqdm
 
 from pathlens.datasets import ImageSplit, load_dataset
 from pathlens.datasets.loader import ImageLoader, centre, normalise
+from pathlens.datasets.registry import resolve_spec
 from pathlens.datasets.splits import take
 from pathlens.decoupling.network import DecoupledNetwork
+from pathlens.devices import check_device
 from pathlens.errors import PathLensError
 from pathlens.recording.manifest import DEFAULT_PART_SIZE, Plan, image_fingerprint
 from pathlens.recording.parts import PartRows
 from pathlens.recording.reader import Recording
 from pathlens.recording.writer import RecordingWriter
-from pathlens.runs import Run
+from pathlens.runs import Run, find_run
 from pathlens.training.evaluation import scores_of
 from pathlens.training.loading import LoadedRun, load_run
 
@@ -72,7 +74,8 @@ def record(
             recording, too many images cannot be read, or the disk is full.
     """
     say = say or (print if progress else lambda _: None)
-    loaded = load_run(run)
+    check_device(device)
+    loaded = load_run(find_run(with_paths=True) if run is None else run)
     if not isinstance(loaded.network, DecoupledNetwork):
         raise PathLensError(
             f"Run {loaded.run.name} is a plain network and has no paths: record a decoupled run, "
@@ -81,6 +84,8 @@ def record(
     if not loaded.trained:
         say(f"Run {loaded.run.name} has not finished training; its last epoch is recorded.")
     images = planned_images(loaded, data, split, limit)
+    if images.labels is None:
+        say("The images have no labels that the network knows: no accuracy is recorded.")
     plan = _plan(loaded, images, data, limit, part_size, thumbnails)
     folder = Path(out) if out is not None else _default_folder(loaded, data, images, limit)
     with RecordingWriter(folder, plan) as writer:
@@ -95,6 +100,12 @@ def record(
             bar.update(plan.images - sum(len(plan.part_range(i)) for i in missing))
             for index in missing:
                 writer.write_part(index, recorder.part(plan, index, bar.update))
+        if len(missing) == plan.parts and not recorder.readable:
+            position, reason = next(iter(recorder.loader.failed.items()))
+            raise PathLensError(
+                f"None of the {plan.images} images can be read, the first being "
+                f"{images.ids[position]} ({reason}): check the folder."
+            )
         if images.concepts is not None:
             writer.write_concepts(images.concepts)
         recording = writer.finish()
@@ -127,7 +138,7 @@ def planned_images(
         PathLensError: If there are no such images.
     """
     config = loaded.config
-    spec = str(data) if data is not None else config.data
+    spec = resolve_spec(data) if data is not None else config.data
     # The run's own training and validation images are those that its limit kept.
     own = spec == config.data and split in ("train", "validation")
     dataset = load_dataset(spec, seed=config.data_seed, limit=config.limit if own else None)
@@ -211,6 +222,7 @@ class _Recorder:
         self.loader = ImageLoader(images, view, cache_bytes=0)
         self.device = device
         self.batch_size = batch_size
+        self.readable = 0
 
     def part(self, plan: Plan, index: int, progress: Callable[[int], Any]) -> PartRows:
         """Record the images of part `index`."""
@@ -223,6 +235,7 @@ class _Recorder:
         pictures: list[bytes] = []
         for planned, batch in zip(batches, self.loader.batches(batches), strict=True):
             skipped += [(self.images.ids[i], reason) for i, reason in batch.failed]
+            self.readable += len(batch.positions)
             if len(batch.positions):
                 frame, gates = self._forward(batch.canvas, batch.positions)
                 frames.append(frame)

@@ -40,7 +40,18 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """What was asked for: model, data, recipe, seed and so on."""
-        return dict(read_json(self.folder / "config.json"))
+        content = read_json(self.folder / "config.json")
+        if not isinstance(content, dict):
+            raise PathLensError(f"{self.folder / 'config.json'} is damaged: train the run again.")
+        return content
+
+    @property
+    def plain(self) -> bool | None:
+        """Whether the network has no gates; None if the configuration is damaged."""
+        try:
+            return bool(self.config.get("plain"))
+        except PathLensError:
+            return None
 
     @property
     def finished(self) -> bool:
@@ -54,13 +65,14 @@ class Run:
 
 
 def all_runs(root: Path | None = None) -> list[Run]:
-    """All runs under `root`, the one whose checkpoint is newest first."""
+    """All runs under `root`, the newest first; those that have no checkpoint yet stand last."""
     base = runs_root() if root is None else root
     found = [Run(path.parent) for path in base.glob("*/config.json")]
 
-    def age(run: Run) -> tuple[float, str]:
-        stamp = run.checkpoint if run.checkpoint.exists() else run.folder / "config.json"
-        return stamp.stat().st_mtime, run.name
+    def age(run: Run) -> tuple[bool, float, str]:
+        begun = run.checkpoint.exists()
+        stamp = run.checkpoint if begun else run.folder / "config.json"
+        return begun, stamp.stat().st_mtime, run.name
 
     return sorted(found, key=age, reverse=True)
 
@@ -80,7 +92,7 @@ def find_run(
     """
     base = runs_root() if root is None else root
     if spec is None:
-        runs = [run for run in all_runs(base) if not (with_paths and run.config.get("plain"))]
+        runs = [run for run in all_runs(base) if not with_paths or run.plain is False]
         if not runs:
             kind = "decoupled run" if with_paths else "run"
             raise PathLensError(
@@ -114,8 +126,8 @@ def plain_twin(run: Run) -> Run | None:
     twins = [
         other
         for other in all_runs(run.folder.parent)
-        if other.finished
-        and other.config.get("plain")
+        if other.plain
+        and other.finished
         and all(other.config.get(key) == mine.get(key) for key in _SAME_IMAGES)
     ]
     return max(twins, key=rank) if twins else None

@@ -28,6 +28,12 @@ for command in (train, layers, record, verify, report, demo):
     app.command()(command)
 
 
+_STOPPED = (
+    "Stopped; what was finished is kept: give the same command with the name of the run (--run NAME) "
+    "or of the folder (--out DIR) to go on."
+)
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"pathlens {__version__}")
@@ -47,14 +53,21 @@ def main() -> None:
     """Run the command line; bad input ends in one sentence and status 1, Ctrl-C in status 130."""
     try:
         app()
-    except PathLensError as error:
-        _fail(str(error), 130 if type(error).__name__.startswith("Interrupted") else 1)
-    except KeyboardInterrupt:
-        _fail("Stopped; what was finished is kept: run the same command again to go on.", 130)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except PathLensError as error:
+        _fail(str(error), 130 if type(error).__name__.startswith("Interrupted") else 1)
+    except SystemExit as stop:
+        if stop.code == 130:  # what typer makes of Ctrl-C
+            _fail(_STOPPED, 130)
+        raise
+    except KeyboardInterrupt:
+        _fail(_STOPPED, 130)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}; check the path and its permissions.", 1)
 
 
 def _fail(sentence: str, status: int) -> None:

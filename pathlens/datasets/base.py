@@ -81,12 +81,14 @@ class Dataset:
             images have labels; "all" for a flat folder.
         classes: Class names; empty for a flat folder.
         native_size: Height and width that images of the set share, in pixels; None where they differ.
+        mirrored: Whether a mirrored image keeps its class, so that training may mirror.
     """
 
     name: str
     splits: Mapping[str, ImageSplit]
     classes: tuple[str, ...]
     native_size: int | None = None
+    mirrored: bool = True
 
     def split(self, name: str) -> ImageSplit:
         """The split called `name`.

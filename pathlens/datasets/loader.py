@@ -36,18 +36,20 @@ class View:
         size: Height and width of the network's input, in pixels.
         canvas: Height and width of the stored square, in pixels.
         pad: Black border added before a random crop, in pixels.
+        mirror: Whether training mirrors images at random.
     """
 
     size: int
     canvas: int
     pad: int
+    mirror: bool = True
 
     @staticmethod
-    def of(size: int, native: int | None) -> View:
+    def of(size: int, native: int | None, *, mirror: bool = True) -> View:
         """The usual view: pad by an eighth if images have this size, else crop from 8/7 of it."""
         if native == size:
-            return View(size=size, canvas=size, pad=size // 8)
-        return View(size=size, canvas=round(size * 8 / 7), pad=0)
+            return View(size=size, canvas=size, pad=size // 8, mirror=mirror)
+        return View(size=size, canvas=round(size * 8 / 7), pad=0, mirror=mirror)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as configurations and manifests hold them."""
@@ -56,7 +58,8 @@ class View:
     @staticmethod
     def from_json(entry: dict[str, Any]) -> View:
         """The inverse of `to_json`."""
-        return View(int(entry["size"]), int(entry["canvas"]), int(entry["pad"]))
+        size, canvas, pad = (int(entry[key]) for key in ("size", "canvas", "pad"))
+        return View(size, canvas, pad, bool(entry.get("mirror", True)))
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ def augment(canvas: Tensor, view: View, generator: torch.Generator) -> Tensor:
     if view.pad:
         canvas = torch.nn.functional.pad(canvas, (view.pad,) * 4)
     tops, lefts = torch.randint(0, room + 1, (2, count), generator=generator).tolist()
-    mirrored = torch.rand(count, generator=generator) < 0.5
+    mirrored = torch.rand(count, generator=generator) < (0.5 if view.mirror else 0.0)
     crops = torch.stack(
         [
             image[:, top : top + view.size, left : left + view.size]

@@ -22,11 +22,13 @@ class Pools:
         train: Images to train on, those for validation among them; for images without labels, all.
         test: Test images; None for images without labels.
         native_size: Height and width that all images share, in pixels; None where they differ.
+        mirrored: Whether a mirrored image keeps its class.
     """
 
     train: ImageSplit
     test: ImageSplit | None
     native_size: int | None
+    mirrored: bool = True
 
 
 def split_pool(pool: ImageSplit, native_size: int | None, seed: int) -> Pools:
@@ -46,10 +48,10 @@ def build_dataset(name: str, pools: Pools, *, seed: int, limit: int | None) -> D
     """
     if pools.test is None:
         whole = pools.train if limit is None else take(pools.train, limit, seed)
-        return Dataset(name, {"all": whole}, (), pools.native_size)
+        return Dataset(name, {"all": whole}, (), pools.native_size, pools.mirrored)
     pool, test = pools.train, pools.test
     if limit is not None:
         pool, test = take(pool, limit, seed), take(test, limit, seed)
     train, validation = hold_out(pool, VALIDATION_SHARE, seed)
     splits = {"train": train, "validation": validation, "test": test}
-    return Dataset(name, splits, pool.classes, pools.native_size)
+    return Dataset(name, splits, pool.classes, pools.native_size, pools.mirrored)

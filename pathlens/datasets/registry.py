@@ -55,8 +55,20 @@ def load_dataset(
     return build_dataset(name, pools, seed=seed, limit=limit)
 
 
+def resolve_spec(spec: str | Path) -> str:
+    """The same data set from wherever the next command runs: a name as it is, a path absolute."""
+    return str(spec) if str(spec) in LOADERS else str(_expanded(spec).resolve())
+
+
+def _expanded(spec: str | Path) -> Path:
+    try:
+        return Path(spec).expanduser()
+    except RuntimeError as error:
+        raise PathLensError(f"There is no home folder for '{spec}': give a full path.") from error
+
+
 def _load_path(spec: str | Path, seed: int) -> Pools:
-    path = Path(spec).expanduser()
+    path = _expanded(spec)
     looks_like_path = isinstance(spec, Path) or path.exists() or os.sep in spec
     if looks_like_path:
         return load_folder(path, seed)

@@ -119,17 +119,22 @@ class Cost:
         Returns:
             (N,), in multiply-adds; at least float32, float64 for hard gates read from a recording.
         """
-        gates = torch.cat([path[name] for name in self.layers], dim=1)
-        gates = torch.cat([gates, gates.new_zeros(len(gates), 1)], dim=1)
+        gates = self._gates(path)
         total = gates.new_full((len(gates),), float(self.gating))
         for step in self.steps:
             total = total + step.unit * step.inputs.alive(gates) * step.outputs.alive(gates)
         return total
 
+    def _gates(self, path: Mapping[str, Tensor]) -> Tensor:
+        """All gates side by side and one that is always off, (N, gates + 1)."""
+        gates = torch.cat([path[name] for name in self.layers], dim=1)
+        if gates.dtype in (torch.float16, torch.bfloat16):
+            gates = gates.float()  # millions of multiply-adds overflow in half precision
+        return torch.cat([gates, gates.new_zeros(len(gates), 1)], dim=1)
+
     def by_module(self, path: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """MACs of every image, (N,), for each module that multiplies; gating modules left out."""
-        gates = torch.cat([path[name] for name in self.layers], dim=1)
-        gates = torch.cat([gates, gates.new_zeros(len(gates), 1)], dim=1)
+        gates = self._gates(path)
         found: dict[str, Tensor] = {}
         for step in self.steps:
             macs = step.unit * step.inputs.alive(gates) * step.outputs.alive(gates)
@@ -179,7 +184,9 @@ class _Walk:
     def _convolution(self, op: Op) -> _Step:
         value, weight = op.args[0], op.args[1]
         groups = op.args[8] if len(op.args) > 8 else 1
-        positions = math.prod(op.outputs[0].shape[2:])
+        transposed = len(op.args) > 6 and bool(op.args[6])
+        # A transposed convolution spreads every input position over the kernel.
+        positions = math.prod((value if transposed else op.outputs[0]).shape[2:])
         unit = positions * math.prod(weight.shape[2:])
         outputs = self.own.get(op.module) or (None,) * op.outputs[0].shape[1]
         if groups == 1:
@@ -226,7 +233,7 @@ class _Walk:
         if op.name in _KEEPS_ZERO and tensors:
             flow = self.of(tensors[0])
         elif op.name in _RESHAPES and tensors:
-            flow = self._reshaped(tensors[0], made)
+            flow = None if self._mixes(op, tensors[0]) else self._reshaped(tensors[0], made)
         elif op.name in {"add", "sub"}:
             flow = self._added(op, made)
         elif op.name in {"mul", "div"}:
@@ -240,6 +247,13 @@ class _Walk:
         elif op.name == "constant_pad_nd" and not _number(op.args, 2):
             flow = self._padded(op, tensors[0])
         return flow if flow is not None and len(flow) == channels else alive
+
+    def _mixes(self, op: Op, value: Value) -> bool:
+        """Whether a mean runs over channels (or images), so that no channel keeps its source."""
+        if op.name != "mean":
+            return False
+        dims = op.args[1] if len(op.args) > 1 and isinstance(op.args[1], list | tuple) else [0]
+        return any(dim % len(value.shape) < 2 for dim in dims)
 
     def _reshaped(self, value: Value, made: Value) -> tuple[Source, ...] | None:
         before = self.of(value)

@@ -27,7 +27,8 @@ class Gating:
         start: "open": small random weights and a bias that lets every filter run; "released": first
             weight 0, second one Kaiming-normal and all biases 1, as the released code starts: every
             image gets the same gates, about 76 % of them on.
-        opening: Bias of the logits at an "open" start, in units of the hash's noise.
+        opening: Bias of the logits at an "open" start, in units of the hash's noise; of no effect
+            without biases.
         scale: Factor on the second layer's initial weights at an "open" start.
     """
 
@@ -37,6 +38,12 @@ class Gating:
     start: Literal["open", "released"] = "open"
     opening: float = 2.0
     scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.start == "released" and not self.bias:
+            raise ValueError("a released start without biases is dead: all logits stay 0")
+        if self.reduction < 1:
+            raise ValueError("reduction must be at least 1")
 
 
 class GatingModule(nn.Module):

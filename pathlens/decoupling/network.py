@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pathlens.decoupling.cost import Cost
 from pathlens.decoupling.gating import Gating, GatingModule
@@ -63,7 +62,9 @@ def decouple(
     reference = next(model.parameters(), None)
     if reference is not None:
         network.gating.to(device=reference.device, dtype=reference.dtype)
-    network.train(model.training)
+    # Modules of the model keep their own modes: a frozen BN stays frozen.
+    network.training = model.training
+    network.gating.train(model.training)
     return network
 
 
@@ -245,8 +246,9 @@ def _activate(conv: GatedConv, y: Tensor) -> Tensor:
     """What the activation that follows the gate would make of the ungated output."""
     if not conv.activation:
         return y
-    function: Callable[..., Tensor] = getattr(F, conv.activation)
-    return function(y, *conv.activation_args[:2])
+    # The very operator that ran, so that its further arguments mean what they meant.
+    operator: Callable[..., Tensor] = getattr(torch.ops.aten, conv.activation)
+    return operator(y, *conv.activation_args)
 
 
 class _Hook:
@@ -260,9 +262,9 @@ class _Hook:
 class _Ask(_Hook):
     """Before the convolution: ask the gating module."""
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.switch.current is not None:
-            self.switch.current.ask(self.conv, args[0])
+            self.switch.current.ask(self.conv, args[0] if args else kwargs["input"])
 
 
 class _Apply(_Hook):
@@ -278,6 +280,7 @@ def _install(model: nn.Module, layout: Layout, switch: _Switch) -> list[Any]:
     handles: list[Any] = []
     for conv in layout.gated:
         ask, apply = _Ask(conv, switch), _Apply(conv, switch)
-        handles.append(model.get_submodule(conv.layer.name).register_forward_pre_hook(ask))
+        module = model.get_submodule(conv.layer.name)
+        handles.append(module.register_forward_pre_hook(ask, with_kwargs=True))
         handles.append(model.get_submodule(conv.site).register_forward_hook(apply))
     return handles

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from pathlens.errors import PathLensError
+from pathlens.errors import PathLensError, first_line
 
 
 @dataclass(frozen=True)
@@ -183,16 +183,21 @@ def observe(model: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Observ
         stack.enter_context(recorder)
         try:
             output = model(*arguments)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except Exception as error:  # whatever the user's own code raises
             shapes = ", ".join(str(value.shape) for value in observation.inputs)
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise PathLensError(
                 f"The network does not run on an input of shape {shapes}: {reason}. "
-                "Give an image size and number of channels that it was made for."
+                "Give an image size, number of channels and precision that it was made for."
             ) from error
     observation.outputs = [
         recorder.value(leaf) for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)
     ]
+    if not observation.outputs:
+        raise PathLensError(
+            f"The network returns a {type(output).__name__} in which no tensor is found: let its "
+            "forward return a tensor, or a tuple, list or dictionary of them."
+        )
     return observation
 
 

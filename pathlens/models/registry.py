@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from pathlens.errors import PathLensError, unknown
+from pathlens.errors import PathLensError, first_line, unknown
 from pathlens.models.cifar_googlenet import CifarGoogLeNet
 from pathlens.models.cifar_resnet import CifarResNet
 from pathlens.models.cifar_vgg import CifarVGG
@@ -66,9 +66,9 @@ def _torchvision_model(name: str, classes: int) -> nn.Module:
         raise unknown("model", name, [*CIFAR_MODELS, *known])
     extra: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        # Weights that are about to be trained anyway need no slow truncated-normal start, and the
-        # auxiliary heads are of no use beside distillation.
-        extra = {"init_weights": True, "aux_logits": False}
+        # Published weights expect the input that torchvision transforms for them. The truncated
+        # normal start takes many seconds and BN makes it needless; auxiliary heads are not gated.
+        extra = {"transform_input": True, "init_weights": False, "aux_logits": False}
     network: nn.Module = models.get_model(name, weights=None, num_classes=classes, **extra)
     return network
 
@@ -80,15 +80,21 @@ def _own_model(name: str, classes: int) -> nn.Module:
         # A script run as `pathlens` does not see the folder it is run in.
         sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except ImportError as error:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the user's own code may raise anything
         raise PathLensError(
-            f"Cannot import '{module_name}' for the model '{name}': {error}. "
+            f"Cannot import '{module_name}' for the model '{name}': {first_line(error)}. "
             "Run from the folder that holds it, or install it."
         ) from error
-    except AttributeError as error:
-        raise PathLensError(f"'{module_name}' has no function '{function_name}'.") from error
-    network = function(classes)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise PathLensError(f"'{module_name}' has no function '{function_name}'.")
+    try:
+        network = function(classes)
+    except Exception as error:
+        raise PathLensError(
+            f"'{name}' cannot be called with the number of classes ({classes}): {first_line(error)}."
+        ) from error
     if not isinstance(network, nn.Module):
         raise PathLensError(
             f"'{name}' gave a {type(network).__name__}, not a torch.nn.Module; it must be a function "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +47,11 @@ def read_weights(source: Path) -> dict[str, Tensor]:
         PathLensError: If the file is missing, damaged, or holds no weights.
     """
     if not source.is_file():
-        raise PathLensError(f"There is no weight file {source}.")
+        what = "is a folder, not a weight file" if source.is_dir() else "is not there"
+        raise PathLensError(f"The weight file {source} {what}: give the path of a file.")
     try:
         content: Any = torch.load(source, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise PathLensError(
             f"{source} cannot be read as weights: it is damaged, or holds more than tensors "
             f"({type(error).__name__}). Save a state dict with torch.save(model.state_dict(), file)."
@@ -66,7 +66,9 @@ def read_weights(source: Path) -> dict[str, Tensor]:
     )
     if not tensors:
         raise PathLensError(f"{source} holds no weights: a dictionary of tensors was expected.")
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    if all(name.startswith("module.") for name in tensors):
+        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def load_weights(network: nn.Module, source: Path) -> WeightReport:
@@ -79,9 +81,9 @@ def load_weights(network: nn.Module, source: Path) -> WeightReport:
         PathLensError: If the file cannot be read, or its weights do not fit the network.
     """
     given = read_weights(source)
-    if any(name.startswith("gating.") for name in given):
-        given = {n.removeprefix("model."): t for n, t in given.items() if n.startswith("model.")}
     own = network.state_dict()
+    if all(name.startswith(("gating.", "model.")) for name in given):
+        given = {n.removeprefix("model."): t for n, t in given.items() if n.startswith("model.")}
     wrong = [n for n, t in given.items() if n in own and own[n].shape != t.shape]
     replaced = tuple(name for name in wrong if name in classifier_parameters(network))
     others = [name for name in wrong if name not in replaced]
@@ -120,4 +122,4 @@ def classifier_parameters(network: nn.Module) -> set[str]:
 
 
 def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from pathlens.errors import PathLensError
 from pathlens.files import clear_disk_errors, write_bytes, write_json, write_text
+from pathlens.lock import FolderLock
 from pathlens.recording.listing import (
     FileEntry,
     Listing,
@@ -17,7 +18,6 @@ from pathlens.recording.listing import (
     read_marker,
     skipped_table,
 )
-from pathlens.recording.lock import FolderLock
 from pathlens.recording.manifest import (
     CONCEPTS,
     LOCK,

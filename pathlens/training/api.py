@@ -14,10 +14,15 @@ from torch import nn
 from pathlens._version import __version__
 from pathlens.datasets import Dataset, load_dataset
 from pathlens.datasets.loader import ImageLoader, View
+from pathlens.datasets.registry import LOADERS, resolve_spec
 from pathlens.decoupling.network import DecoupledNetwork
+from pathlens.decoupling.observe import observe
+from pathlens.devices import check_device
 from pathlens.errors import PathLensError
-from pathlens.files import write_json, write_text
+from pathlens.files import clear_disk_errors, write_json, write_text
+from pathlens.lock import FolderLock
 from pathlens.models import default_image_size, is_cifar_form, load_weights
+from pathlens.recording.manifest import image_fingerprint
 from pathlens.runs import Run, find_run, runs_root
 from pathlens.training.checkpoint import load_checkpoint, weights_hash
 from pathlens.training.config import Config
@@ -86,13 +91,19 @@ def train(
         PathLensError: On bad input, a full disk, or Ctrl-C (as `InterruptedTraining`).
     """
     say = say or (print if progress else lambda _: None)
-    _check_device(device)
+    check_device(device)
     existing = _existing(run)
-    if existing is not None and existing.finished:
-        say(f"Run {existing.name} is finished already; give another --run to train anew.")
-        return existing
     if existing is not None and model is None and data is None:
+        given = (weights, start_from, epochs, image_size, batch_size, limit, plain or None)
+        if any(value is not None for value in given) or seed or data_seed or width != 1.0:
+            raise PathLensError(
+                f"Run {existing.name} keeps the settings it was begun with: give --run alone (and "
+                "--device), or its whole command."
+            )
         config = Config.from_json(existing.config)
+        if existing.finished:
+            say(_finished(existing))
+            return existing
         dataset = load_dataset(config.data, seed=config.data_seed, limit=config.limit)
     else:
         if model is None or data is None:
@@ -104,7 +115,7 @@ def train(
         config = Config(
             model=model,
             width=width,
-            data=_absolute(data),
+            data=resolve_spec(data),
             data_seed=data_seed,
             limit=limit,
             classes=dataset.classes,
@@ -114,10 +125,16 @@ def train(
             plain=plain,
             recipe=chosen,
             epochs=chosen.epochs if epochs is None else epochs,
-            batch_size=batch_size or chosen.batch_size,
+            batch_size=chosen.batch_size if batch_size is None else batch_size,
             seed=seed,
+            images=_fingerprint(dataset),
         )
     _check(config, dataset)
+    if existing is not None:
+        _same_settings(existing, config, dataset)
+        if existing.finished:
+            say(_finished(existing))
+            return existing
     return _train(config, dataset, existing, run, device=device, progress=progress, say=say)
 
 
@@ -132,10 +149,29 @@ def _train(
     say: Say,
 ) -> Run:
     torch.manual_seed(config.seed)
-    plain, teacher = _start(config, say)
+    resumed = existing is not None and existing.checkpoint.exists()
+    plain, teacher = _start(config, say, resumed=resumed)
+    _check_scores(plain, config)
     network = config.decouple(plain)
-    folder = existing or _new_run(config, name)
-    _claim(folder, config, say)
+    run = existing or _new_run(config, name)
+    lock = FolderLock(run.folder / "training.lock") if existing else _claim(run, config)
+    try:
+        say(f"Resuming run {run.name}." if existing else f"Run {run.name} in {run.folder}.")
+        return _train_locked(config, dataset, run, network, teacher, device, progress, say)
+    finally:
+        lock.release()
+
+
+def _train_locked(
+    config: Config,
+    dataset: Dataset,
+    run: Run,
+    network: nn.Module,
+    teacher: nn.Module | None,
+    device: str,
+    progress: bool,
+    say: Say,
+) -> Run:
     if isinstance(network, DecoupledNetwork):
         say(
             f"{len(network.layers)} layers with {network.layers.filters} filters are gated, "
@@ -147,7 +183,7 @@ def _train(
     }
     trainer = Trainer(
         config,
-        folder,
+        run,
         network,
         teacher,
         loaders["train"],
@@ -157,7 +193,7 @@ def _train(
     )
     trainer.fit()
     _finish(config, trainer, loaders, say)
-    return folder
+    return run
 
 
 # ---------------------------------------------------------------------- before
@@ -173,13 +209,14 @@ def _existing(run: str | None) -> Run | None:
     return find_run(run) if (runs_root() / run / "config.json").is_file() else None
 
 
-def _check_device(device: str) -> None:
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise PathLensError(
-            f"Device '{device}' cannot be used here ({str(error).splitlines()[0]}): try --device cpu."
-        ) from error
+def _finished(run: Run) -> str:
+    return f"Run {run.name} is finished already; give another --run to train anew."
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """Fingerprint of the training images; "" where there are none to train on."""
+    train = dataset.splits.get("train")
+    return "" if train is None else image_fingerprint(train.ids, train.labels)
 
 
 def _check(config: Config, dataset: Dataset) -> None:
@@ -190,11 +227,31 @@ def _check(config: Config, dataset: Dataset) -> None:
         raise PathLensError("--epochs must be 0 or more and --batch-size at least 2.")
     if config.start_from is not None and config.weights is not None:
         raise PathLensError("Give either --weights or --from, not both.")
+    if config.seed < 0:
+        raise PathLensError(f"The seed {config.seed} is negative: give 0 or more.")
+    if not 0 < config.width < 100:
+        raise PathLensError(f"--width {config.width} must be a factor above 0, such as 0.5.")
+    for name in ("train", "validation", "test"):
+        if not len(dataset.split(name)):
+            raise PathLensError(
+                f"'{config.data}' leaves no {name} images: training needs at least two images of a "
+                "class, and test images."
+            )
 
 
-def _absolute(data: str | Path) -> str:
-    """A path that still holds when the next command runs elsewhere; names as they are."""
-    return str(Path(data).resolve()) if Path(data).is_dir() else str(data)
+def _check_scores(network: nn.Module, config: Config) -> None:
+    """Make sure that the network runs on images of this size and knows these classes.
+
+    Raises:
+        PathLensError: If it does not.
+    """
+    size, classes = config.view.size, len(config.classes)
+    outputs = observe(network, torch.zeros(1, 3, size, size)).outputs
+    if outputs[0].shape != (1, classes):
+        raise PathLensError(
+            f"'{config.model}' gives scores of shape {outputs[0].shape} for one image, not "
+            f"(1, {classes}): it must return one score for each of the {classes} classes."
+        )
 
 
 def _view(model: str, dataset: Dataset, size: int | None) -> View:
@@ -202,16 +259,19 @@ def _view(model: str, dataset: Dataset, size: int | None) -> View:
         raise PathLensError(f"--image-size {size} is too small: give at least 8 pixels.")
     native = dataset.native_size
     if size is None:
-        embedded = not Path(dataset.name).is_dir()
+        embedded = dataset.name in LOADERS
         keep_native = native is not None and (embedded or (is_cifar_form(model) and native <= 64))
         size = native if keep_native and native is not None else default_image_size(model)
-    return View.of(size, native)
+    return View.of(size, native, mirror=dataset.mirrored)
 
 
-def _start(config: Config, say: Say) -> tuple[nn.Module, nn.Module | None]:
-    """The plain network to start from, and the one to learn from."""
+def _start(config: Config, say: Say, *, resumed: bool) -> tuple[nn.Module, nn.Module | None]:
+    """The plain network to start from, and the one to learn from.
+
+    A run that is resumed has its weights in its checkpoint.
+    """
     plain = config.build()
-    if config.weights is not None:
+    if config.weights is not None and not resumed:
         say(f"{config.weights}: {load_weights(plain, Path(config.weights)).describe()}.")
     if config.start_from is None:
         return plain, None
@@ -220,8 +280,8 @@ def _start(config: Config, say: Say) -> tuple[nn.Module, nn.Module | None]:
         raise PathLensError(
             f"Run {source.run.name} is not finished: finish it before starting from it."
         )
-    start = source.network
-    start = start.restore() if isinstance(start, DecoupledNetwork) else start
+    teacher = source.network.requires_grad_(False)
+    start = teacher.restore() if isinstance(teacher, DecoupledNetwork) else teacher
     if source.config.classes != config.classes:
         raise PathLensError(
             f"Run {source.run.name} knows other classes than '{config.data}': start from its "
@@ -235,7 +295,7 @@ def _start(config: Config, say: Say) -> tuple[nn.Module, nn.Module | None]:
             f"not a {config.model} (width {config.width:g})."
         ) from error
     say(f"Starts from run {source.run.name} and learns from it.")
-    return plain, start.requires_grad_(False)
+    return plain, teacher
 
 
 def _new_run(config: Config, name: str | None) -> Run:
@@ -252,23 +312,36 @@ def _new_run(config: Config, name: str | None) -> Run:
     return Run(root / chosen)
 
 
-def _claim(run: Run, config: Config, say: Say) -> None:
-    """Write the configuration, or make sure that the run that is resumed has the same."""
-    if (run.folder / "config.json").is_file():
-        earlier = Config.from_json(run.config)
-        differs = [
-            f.name for f in fields(Config) if getattr(earlier, f.name) != getattr(config, f.name)
-        ]
-        if differs:
-            raise PathLensError(
-                f"Run {run.name} was begun with other settings ({', '.join(differs)}): repeat its "
-                f"command, resume it with `pathlens train --run {run.name}`, or give another --run."
-            )
-        say(f"Resuming run {run.name}.")
-        return
-    versions = {"pathlens": __version__, "torch": torch.__version__}
-    write_json(run.folder / "config.json", {**config.to_json(), "versions": versions})
-    say(f"Run {run.name} in {run.folder}.")
+def _claim(run: Run, config: Config) -> FolderLock:
+    """Make the run's folder, lock it, and write the configuration."""
+    with clear_disk_errors(run.folder):
+        run.folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(run.folder / "training.lock")
+    try:
+        versions = {"pathlens": __version__, "torch": torch.__version__}
+        write_json(run.folder / "config.json", {**config.to_json(), "versions": versions})
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _same_settings(run: Run, config: Config, dataset: Dataset) -> None:
+    """Make sure that a run that is resumed is asked for what it was begun with."""
+    earlier = Config.from_json(run.config)
+    differs = [
+        f.name for f in fields(Config) if getattr(earlier, f.name) != getattr(config, f.name)
+    ]
+    if earlier.images != _fingerprint(dataset):
+        raise PathLensError(
+            f"The training images of '{config.data}' are not those that run {run.name} was begun with: "
+            "give another --run."
+        )
+    if differs:
+        raise PathLensError(
+            f"Run {run.name} was begun with other settings ({', '.join(differs)}): repeat its "
+            f"command, resume it with `pathlens train --run {run.name}`, or give another --run."
+        )
 
 
 # ---------------------------------------------------------------------- after
@@ -277,6 +350,8 @@ def _claim(run: Run, config: Config, say: Say) -> None:
 def _finish(config: Config, trainer: Trainer, loaders: Mapping[str, ImageLoader], say: Say) -> None:
     """Keep the right weights, estimate BN statistics, measure once, write the result."""
     network, run, device = trainer.network, trainer.run, trainer.device
+    if trainer.history:
+        trainer.write_history()  # a kill may have come between checkpoint and history
     if (run.folder / "best.pt").exists():
         network.load_state_dict(load_checkpoint(run.folder / "best.pt")["weights"])
     if config.epochs and isinstance(network, DecoupledNetwork):

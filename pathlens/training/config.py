@@ -35,6 +35,8 @@ class Config:
         epochs: Passes over the training images.
         batch_size: Images a step.
         seed: Seed of weights, order, augmentation and noise.
+        images: Fingerprint of the training images (ids and labels), so that a resumed run sees the
+            same ones.
     """
 
     model: str
@@ -51,6 +53,7 @@ class Config:
     epochs: int
     batch_size: int
     seed: int
+    images: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -65,15 +68,16 @@ class Config:
             PathLensError: If a setting is missing.
         """
         try:
-            own = {key: entry[key] for key in Config.__dataclass_fields__}
-        except KeyError as error:
+            own = {key: entry[key] for key in Config.__dataclass_fields__ if key in entry}
+            own["classes"] = tuple(own["classes"])
+            own["view"] = View.from_json(own["view"])
+            own["recipe"] = Recipe.from_json(own["recipe"])
+            return Config(**own)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise PathLensError(
-                f"The run's config.json lacks {error}: it was written by another version; train again."
+                f"The run's config.json is damaged or of another version ({type(error).__name__}: "
+                f"{error}): train again."
             ) from error
-        own["classes"] = tuple(own["classes"])
-        own["view"] = View.from_json(own["view"])
-        own["recipe"] = Recipe.from_json(own["recipe"])
-        return Config(**own)
 
     def build(self) -> nn.Module:
         """The plain network with its first weights."""

@@ -67,7 +67,7 @@ def evaluate(
         if isinstance(network, DecoupledNetwork):
             output, path = network.with_path(x, responses=False)
             density += float(path.density()) * count
-            macs += float(network.cost.macs(path).double().mean()) / network.cost.dense * count
+            macs += float(network.cost.macs(path).mean()) / network.cost.dense * count
         else:
             output = network(x)
             density, macs = density + count, macs + count
@@ -111,8 +111,10 @@ def estimate_batch_norm(
     """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     norms = [norm for norm in norms if norm.running_mean is not None]
-    if not norms:
+    if not norms or len(positions) < 2:
         return
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    used = 0
     momenta = [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:
@@ -125,6 +127,7 @@ def estimate_batch_norm(
     for batch in loader.batches(plan):
         if len(batch.positions) < 2:
             continue
+        used += 1
         x = normalise(augment(batch.canvas, loader.view, generator).to(device))
         if isinstance(network, DecoupledNetwork):
             network.with_path(x, gates="hard", responses=False)
@@ -132,4 +135,6 @@ def estimate_batch_norm(
             network(x)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+    if not used:  # no image could be read: the statistics of training are better than none
+        network.load_state_dict(before)
     network.eval()

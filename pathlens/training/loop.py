@@ -109,6 +109,8 @@ class Trainer:
             while self.epoch < self.config.epochs:
                 self._train_epoch(stop)
                 self._finish_epoch()
+                if stop.is_set():  # it came while the epoch was measured
+                    self._interrupt()
 
     def _train_epoch(self, stop: threading.Event) -> None:
         self.network.train()
@@ -198,7 +200,7 @@ class Trainer:
             self.best = measured.accuracy
             save_checkpoint(self.run.folder / "best.pt", {"weights": self.network.state_dict()})
         self.save()
-        self._write_history()
+        self.write_history()
         if self.progress:
             tqdm.write(_line(row, self.config.epochs))
 
@@ -243,6 +245,8 @@ class Trainer:
         }
         if self.device.startswith("cuda"):
             state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
+        if self.device.startswith("mps"):
+            state["mps_rng"] = torch.mps.get_rng_state()
         weights = self.network.state_dict()
         save_checkpoint(self.run.checkpoint, {"weights": weights, "training": state})
 
@@ -250,7 +254,12 @@ class Trainer:
         if not self.run.checkpoint.exists():
             return
         content = load_checkpoint(self.run.checkpoint)
-        state = content["training"]
+        state = content.get("training")
+        if not isinstance(state, dict):
+            raise PathLensError(
+                f"{self.run.checkpoint} holds weights only and cannot be resumed: start a new run from "
+                f"it with --weights {self.run.checkpoint}."
+            )
         self.network.load_state_dict(content["weights"])
         self.objective.load_state_dict(state["objective"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -259,15 +268,22 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         if "cuda_rng" in state and self.device.startswith("cuda"):
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+        if "mps_rng" in state and self.device.startswith("mps"):
+            torch.mps.set_rng_state(state["mps_rng"])
 
     def _interrupt(self) -> None:
         self.save()
+        where = f"in epoch {self.epoch + 1} of {self.config.epochs}"
+        where += f" after step {self.step} of {self.steps}"
+        if self.epoch == self.config.epochs:
+            where = "after the last epoch"
         raise InterruptedTraining(
-            f"Stopped in epoch {self.epoch + 1} of {self.config.epochs} after step {self.step} of "
-            f"{self.steps}; everything is saved: resume with `pathlens train --run {self.run.name}`."
+            f"Stopped {where}; everything is saved: resume with `pathlens train --run {self.run.name}"
+            f"{'' if self.device == 'cpu' else f' --device {self.device}'}`."
         )
 
-    def _write_history(self) -> None:
+    def write_history(self) -> None:
+        """Write a row an epoch to the run's history.csv."""
         names = list(dict.fromkeys(name for row in self.history for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\n")

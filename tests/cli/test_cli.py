@@ -106,7 +106,7 @@ def bad_input(tmp_path):
 CASES = {
     "unknown model": (["train", "resnet21", "--data", "digits"], "resnet20"),
     "unknown data": (["train", "resnet20", "--data", "didgits"], "did you mean digits"),
-    "missing weights": (["train", "resnet20", "--data", "digits", "--weights", "no.pt"], "no weight file"),
+    "missing weights": (["train", "resnet20", "--data", "digits", "--weights", "no.pt"], "is not there"),
     "corrupt weights": (
         ["train", "resnet20", "--data", "digits", "--weights", "corrupt.pt"],
         "cannot be read as weights",

@@ -108,3 +108,33 @@ def test_by_module_adds_up_to_the_whole():
     gates = random_gates(network, 4)
     parts = torch.stack(list(network.cost.by_module(gates).values())).sum(dim=0)
     torch.testing.assert_close(parts + network.cost.gating, network.cost.macs(gates))
+
+
+def test_a_mean_over_channels_keeps_no_channel_dead():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(self.second(self.first(x)).mean(dim=1).mean(dim=2))
+
+    network = decouple(Mixed(), torch.zeros(1, 3, 8, 8))  # as high as it has channels
+    off = network.cost.by_module({"second": torch.zeros(1, 8)})
+    assert float(off["head"]) == 8 * 2
+
+
+def test_half_precision_does_not_overflow():
+    network = decouple(build_model("resnet20", 10), torch.zeros(1, 3, 32, 32))
+    on = {layer.name: torch.ones(1, layer.filters) for layer in network.layers}
+    half = network.cost.macs({name: gates.half() for name, gates in on.items()})
+    assert float(half) == float(network.cost.macs(on))
+
+
+def test_transposed_convolutions_cost_what_the_counter_says():
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.ConvTranspose2d(4, 5, 2, stride=2)
+    )
+    x = torch.zeros(1, 3, 12, 12)
+    assert decouple(model, x).cost.dense == counted(model, x)

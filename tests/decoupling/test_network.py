@@ -257,3 +257,64 @@ def test_gating_works_in_half_precision_of_the_model():
 def test_networks_that_cannot_be_decoupled_say_why(model, shape, message):
     with pytest.raises(PathLensError, match=message):
         decouple(model, torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.ReLU(),
+        nn.ReLU6(),
+        nn.SiLU(),
+        nn.Hardswish(),
+        nn.GELU(),
+        nn.LeakyReLU(0.2),
+        nn.ELU(0.5),
+        nn.SELU(),
+    ],
+)
+def test_responses_take_any_activation_and_change_nothing(activation):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), activation, nn.Flatten(), nn.LazyLinear(2)
+    ).eval()  # fmt: skip
+    model(X)
+    network = decouple(model, X)
+    with_responses, path = network.with_path(X, force={1: 1})
+    assert torch.equal(with_responses, model(X))
+    expected = model[:4](X).mean(dim=(2, 3))
+    torch.testing.assert_close(path.responses["1"], expected)
+
+
+def test_a_frozen_bn_stays_frozen():
+    model = Chain(True).train()
+    model.norms[1].eval()
+    network = decouple(model, X)
+    assert network.training
+    assert network.gating.training
+    assert not network.model.norms[1].training
+
+
+def test_a_conv_called_by_keyword_is_gated_too():
+    class Keyword(Chain):
+        def forward(self, x):
+            for conv in self.convs:
+                x = conv(input=x).relu()
+            return self.head(x.mean(dim=(2, 3)))
+
+    model = Keyword(False).eval()
+    network = decouple(model, X)
+    assert torch.equal(network.with_path(X, force={"*": 1})[0], model(X))
+
+
+def test_networks_that_return_no_tensor_say_so():
+    class Silent(Chain):
+        def forward(self, x):
+            super().forward(x)
+
+    with pytest.raises(PathLensError, match="returns a NoneType in which no tensor is found"):
+        decouple(Silent(True), X)
+
+
+def test_a_released_start_needs_biases():
+    with pytest.raises(ValueError, match="dead"):
+        Gating(start="released", bias=False)

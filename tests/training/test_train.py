@@ -218,7 +218,7 @@ def test_a_full_disk_says_so_and_keeps_the_last_checkpoint(quick, monkeypatch):
         ({"model": "math:nothing"}, "has no function 'nothing'"),
         ({"model": "math:sqrt"}, "not a torch.nn.Module"),
         ({"data": "sceens"}, "Unknown data set 'sceens'.*scenes"),
-        ({"weights": "missing.pt"}, "There is no weight file"),
+        ({"weights": "missing.pt"}, "The weight file .* is not there"),
         ({"image_size": 2}, "too small"),
         ({"recipe": "nothing"}, "Unknown recipe"),
         ({"device": "cuda:99"}, "cannot be used here"),
@@ -234,3 +234,132 @@ def test_bad_input_is_one_clear_sentence_and_leaves_no_run(quick, runs, changes,
     with pytest.raises(PathLensError, match=message):
         quick(**{"width": 1.0, **changes})
     assert not list(runs.glob("*/config.json"))
+
+
+def write_classes(folder, count=12, classes=("a", "b")):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in classes:
+            (folder / split / name).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                pixels = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{i}.png")
+    return folder
+
+
+def test_a_folder_does_not_take_the_place_of_an_embedded_set(quick, tmp_path, monkeypatch):
+    write_classes(tmp_path / "digits")
+    monkeypatch.chdir(tmp_path)
+    assert quick().config["data"] == "digits"
+    assert quick(data="./digits", limit=None, batch_size=8).config["data"] == str(
+        tmp_path / "digits"
+    )
+
+
+def test_validation_images_are_recorded_the_same_however_the_folder_is_spelt(
+    quick, tmp_path, monkeypatch
+):
+    from pathlens.recorder import record
+
+    write_classes(tmp_path / "photos", count=40)
+    monkeypatch.chdir(tmp_path)
+    run = quick(data="photos", limit=40, batch_size=8)
+    by_default = record(run, split="validation", out="r1", progress=False)
+    spelt = record(run, "photos", split="validation", out="r2", progress=False)
+    assert list(by_default.images["image"]) == list(spelt.images["image"])
+    assert len(spelt) == 4
+
+
+def test_a_second_process_on_a_run_is_refused(quick, runs):
+    from pathlens.lock import FolderLock
+
+    (runs / "busy").mkdir(parents=True)
+    lock = FolderLock(runs / "busy" / "training.lock")
+    with pytest.raises(PathLensError, match="Another process is writing"):
+        quick(run="busy")
+    lock.release()
+    assert quick(run="busy").finished
+
+
+def test_a_run_whose_images_have_changed_is_not_resumed(quick, tmp_path, monkeypatch):
+    folder = write_classes(tmp_path / "photos")
+
+    def stop(self):
+        raise InterruptedTraining("stopped")
+
+    original = Trainer._finish_epoch
+    monkeypatch.setattr(Trainer, "_finish_epoch", stop)
+    with pytest.raises(InterruptedTraining):
+        quick(data=folder, limit=None, batch_size=8, run="one")
+    monkeypatch.setattr(Trainer, "_finish_epoch", original)
+    write_classes(folder, count=20)
+    with pytest.raises(PathLensError, match="training images of .* are not those"):
+        quick(data=folder, limit=None, batch_size=8, run="one")
+
+
+def test_ctrl_c_while_an_epoch_is_measured_is_granted(quick, monkeypatch):
+    original = Trainer._finish_epoch
+
+    def interrupting(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        original(self)
+
+    monkeypatch.setattr(Trainer, "_finish_epoch", interrupting)
+    with pytest.raises(InterruptedTraining, match="Stopped in epoch 2 of 2 after step 0"):
+        quick(run="cut")
+
+
+def test_run_alone_takes_no_other_settings_and_a_finished_run_no_others(quick):
+    quick(run="one")
+    with pytest.raises(PathLensError, match="keeps the settings"):
+        train(run="one", epochs=9, progress=False)
+    with pytest.raises(PathLensError, match=r"other settings \(epochs\)"):
+        quick(run="one", epochs=3)
+
+
+def test_a_decoupled_teacher_teaches_with_its_gates(quick, monkeypatch):
+    quick(run="first")
+    seen = []
+    original = Trainer.__init__
+
+    def spy(self, config, run, network, teacher, *args, **kwargs):
+        seen.append(teacher)
+        original(self, config, run, network, teacher, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "__init__", spy)
+    quick(run="second", start_from="first")
+    assert isinstance(seen[0], DecoupledNetwork)
+
+
+@pytest.mark.parametrize("damage", ["null", "[1]", "{", '{"view": 3, "classes": 4}'])
+def test_a_damaged_configuration_is_said_and_does_not_hide_other_runs(quick, runs, damage):
+    from pathlens.runs import find_run
+
+    good, bad = quick(run="good"), quick(run="bad")
+    (bad.folder / "config.json").write_text(damage)
+    with pytest.raises(PathLensError):
+        load("bad")
+    if damage != '{"view": 3, "classes": 4}':
+        assert find_run(with_paths=True).name == good.name
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04garbage", b"PK\x03\x04broken"])
+def test_a_damaged_checkpoint_is_said(quick, content):
+    run = quick()
+    run.checkpoint.write_bytes(content)
+    with pytest.raises(PathLensError, match="damaged"):
+        load(run)
+
+
+def test_a_model_with_the_wrong_number_of_scores_is_refused(quick, tmp_path, monkeypatch):
+    (tmp_path / "few_scores.py").write_text(
+        "import torch\ndef few(classes):\n    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), "
+        "torch.nn.Conv2d(4, 3, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        PathLensError, match=r"scores of shape \(1, 3\) for one image, not \(1, 10\)"
+    ):
+        quick(model="few_scores:few", width=1.0)

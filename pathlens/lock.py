@@ -42,7 +42,7 @@ class FolderLock:
             os.close(handle)
             raise PathLensError(
                 f"Another process is writing {self._path.parent}: wait until it has finished, "
-                "or give another --out."
+                "or choose another folder."
             ) from error
         return handle
 
