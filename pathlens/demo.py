@@ -22,14 +22,13 @@ def run_demo(*, seed: int = 0) -> Path:
         PathLensError: If the disk is full, or on Ctrl-C; run again to go on.
     """
     print("1/4  A plain network learns the scenes")
-    train(MODEL, DATA, plain=True, epochs=PLAIN_EPOCHS, batch_size=64, run="demo-plain", seed=seed)
+    train(MODEL, DATA, plain=True, epochs=PLAIN_EPOCHS, run="demo-plain", seed=seed)
     print("2/4  Decoupled: from it and by it, with gating modules and half the multiply-adds")
     train(
         MODEL,
         DATA,
         start_from="demo-plain",
         epochs=DECOUPLED_EPOCHS,
-        batch_size=64,
         run="demo",
         seed=seed,
     )

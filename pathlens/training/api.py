@@ -74,7 +74,8 @@ def train(
         width: Factor on the numbers of filters of CIFAR forms.
         image_size: Height and width of the input in pixels; if not given, the size the images share
             (CIFAR forms, embedded data) or the size the network was made for.
-        batch_size: Images a step; the recipe's number if not given.
+        batch_size: Images a step; if not given, the recipe's number, or less for small sets. The
+            learning rate is scaled with it.
         limit: Number of training images to keep, class-balanced, by seed.
         run: Name of the run; an unfinished run of this name is resumed.
         seed: Seed of weights, order, augmentation and noise.
@@ -112,6 +113,7 @@ def train(
             )
         dataset = load_dataset(str(data), seed=data_seed, limit=limit, download=download)
         chosen = load_recipe(recipe)
+        passes = chosen.epochs if epochs is None else epochs
         config = Config(
             model=model,
             width=width,
@@ -124,8 +126,10 @@ def train(
             start_from=start_from,
             plain=plain,
             recipe=chosen,
-            epochs=chosen.epochs if epochs is None else epochs,
-            batch_size=chosen.batch_size if batch_size is None else batch_size,
+            epochs=passes,
+            batch_size=batch_size
+            if batch_size is not None
+            else chosen.batch_for(_count(dataset), passes),
             seed=seed,
             images=_fingerprint(dataset),
         )
@@ -211,6 +215,10 @@ def _existing(run: str | None) -> Run | None:
 
 def _finished(run: Run) -> str:
     return f"Run {run.name} is finished already; give another --run to train anew."
+
+
+def _count(dataset: Dataset) -> int:
+    return len(dataset.splits.get("train", ()))
 
 
 def _fingerprint(dataset: Dataset) -> str:

@@ -65,7 +65,10 @@ class Recipe:
         name: Name of a shipped recipe, or path of the user's.
         description: One line for readers.
         epochs: Passes over the training images, if not given on the command line.
-        batch_size: Images a step.
+        batch_size: Images a step; the learning rates of the network belong to it and are scaled in
+            proportion when another is used (Goyal et al., arXiv 1706.02677).
+        min_steps: Steps of the whole training below which the batch is halved, down to 16 images;
+            gates need steps to close.
         keep: Which epoch's weights are the result: the "last", or the "best" on validation images.
     """
 
@@ -73,11 +76,19 @@ class Recipe:
     description: str = ""
     epochs: int = 6
     batch_size: int = 128
+    min_steps: int = 0
     keep: Literal["last", "best"] = "last"
     optimiser: Optimiser = field(default_factory=Optimiser)
     gating: Gating = field(default_factory=Gating)
     hash: Hash = field(default_factory=Hash)
     losses: Losses = field(default_factory=Losses)
+
+    def batch_for(self, images: int, epochs: int) -> int:
+        """Images a step for so many training images and epochs."""
+        size = self.batch_size
+        while size >= 32 and epochs * -(-images // size) < self.min_steps:
+            size //= 2
+        return size
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the configuration of a run holds them."""

@@ -95,3 +95,12 @@ def test_weights_and_targets_follow_their_ramps():
     targets = [sparsity_target(losses, t) for t in (0, 0.25, 0.5, 1)]
     assert targets == pytest.approx([1, 0.75, 0.5, 0.5])
     assert sparsity_target(losses, 0.125) == pytest.approx(1 - 0.25 * (1 - math.cos(math.pi / 4)))
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "expected"),
+    [(45_000, 2, 128), (3_107, 2, 16), (2_700, 16, 64), (100, 1, 16), (10**6, 1, 128)],
+)
+def test_small_sets_get_smaller_batches(images, epochs, expected):
+    assert load_recipe("short").batch_for(images, epochs) == expected
+    assert load_recipe("released").batch_for(images, epochs) == 128

@@ -295,7 +295,7 @@ def test_a_run_whose_images_have_changed_is_not_resumed(quick, tmp_path, monkeyp
         quick(data=folder, limit=None, batch_size=8, run="one")
     monkeypatch.setattr(Trainer, "_finish_epoch", original)
     write_classes(folder, count=20)
-    with pytest.raises(PathLensError, match="training images of .* are not those"):
+    with pytest.raises(PathLensError, match=r"training images of .* are not those"):
         quick(data=folder, limit=None, batch_size=8, run="one")
 
 
