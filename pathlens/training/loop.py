@@ -28,6 +28,16 @@ from pathlens.training.objective import Objective
 from pathlens.training.schedule import hashing_at, lr_factor
 
 
+_SHORT = {
+    "classification": "class",
+    "mutual_information": "info",
+    "alignment": "align",
+    "sparsity": "sparse",
+    "train_accuracy": "acc",
+    "density": "on",
+}
+
+
 class InterruptedTraining(PathLensError):
     """Training was stopped by the user; what was done is saved."""
 
@@ -127,6 +137,7 @@ class Trainer:
             desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
             disable=not self.progress,
             leave=False,
+            dynamic_ncols=True,
         )
         with bar:
             for batch in self.train.batches(plan):
@@ -134,7 +145,7 @@ class Trainer:
                     self._train_step(batch.canvas, self.labels[torch.from_numpy(batch.positions)])
                 self.step += 1
                 bar.update()
-                bar.set_postfix(self._means(), refresh=False)
+                bar.set_postfix(self._shown(), refresh=False)
                 if stop.is_set():
                     self._add(seconds=time.perf_counter() - started)
                     self._interrupt()
@@ -229,6 +240,10 @@ class Trainer:
     def _means(self) -> dict[str, float]:
         steps = self.sums.get("steps", 0.0) or 1.0
         return {k: v / steps for k, v in self.sums.items() if k not in ("steps", "seconds")}
+
+    def _shown(self) -> dict[str, str]:
+        """Running means under short names, so that they fit a terminal."""
+        return {_SHORT.get(name, name): f"{mean:.3g}" for name, mean in self._means().items()}
 
     # ------------------------------------------------------------------ saving
 

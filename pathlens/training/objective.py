@@ -38,7 +38,13 @@ class Objective(nn.Module):
         self._alignment = Alignment(
             losses.alignment_direction, losses.alignment_reduction, losses.alignment_detach
         )
-        self._sparsity = Sparsity() if losses.sparsity == "gates" else MacBudget(network.cost)
+        self._sparsity = self._sparsity_of(losses, network)
+
+    @staticmethod
+    def _sparsity_of(losses: Losses, network: DecoupledNetwork) -> Sparsity | MacBudget:
+        if losses.sparsity == "gates":
+            return Sparsity()
+        return MacBudget(network.cost, floor=losses.sparsity_floor)
 
     @property
     def needs_responses(self) -> bool:

@@ -53,6 +53,7 @@ class Losses:
     sparsity_weight: float = 0.0
     sparsity_target: float = 0.5
     sparsity_lowered_until: float = 0.0
+    sparsity_floor: float = 0.0
     distillation: float = 0.0
     distillation_temperature: float = 4.0
 

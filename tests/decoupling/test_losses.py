@@ -87,6 +87,14 @@ def test_mac_budget_is_the_squared_distance_from_the_target(network, path):
     assert network.gating_module(1).fc2.bias.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("floor", [0.2, 0.7, 1.0])
+def test_the_floor_pushes_layers_that_are_nearly_shut(network, floor):
+    _, path = network.with_path(X, force={1: 0.1, 2: 0.8})
+    share = network.cost.macs(path).mean().item() / network.cost.dense
+    expected = (share - 0.3) ** 2 + sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
+    assert MacBudget(network.cost, 0.3, floor)(path).item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_losses_train_in_a_loop_of_ones_own():
     """The documented example: labels, attribute, alignment, sparsity and SGD, nothing else."""
     torch.manual_seed(1)
