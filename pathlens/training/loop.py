@@ -27,7 +27,6 @@ from pathlens.training.evaluation import evaluate, scores_of
 from pathlens.training.objective import Objective
 from pathlens.training.schedule import hashing_at, lr_factor
 
-
 _SHORT = {
     "classification": "class",
     "mutual_information": "info",
