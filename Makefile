@@ -20,7 +20,8 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 # Re-made when the metadata changes. Editable, so that a change of the code needs no new install.
-# A CPU build of torch saves 2 GB where one can be had: make demo TORCH='torch --index-url ...'
+# TORCH picks a build or version of torch, for example a CPU build where one can be had:
+# make demo TORCH='torch torchvision --index-url https://download.pytorch.org/whl/cpu'
 $(STAMP): setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -16,12 +16,17 @@ _held: set[FolderLock] = set()
 class FolderLock:
     """Holds a lock file in a folder until `release` or the end of the process, SIGKILL included.
 
+    Args:
+        path: The lock file.
+        option: What the user can change to write elsewhere, as the refusal says.
+
     Raises:
         PathLensError: If another process holds it, or the folder may not be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--out") -> None:
         self._path = path
+        self._option = option
         self._handle: int | None = None
         # Whoever releases the lock unlinks its file: what was locked may no longer be the file
         # at the path, and then another process could lock the new one.
@@ -42,7 +47,7 @@ class FolderLock:
             os.close(handle)
             raise PathLensError(
                 f"Another process is writing {self._path.parent}: wait until it has finished, "
-                "or choose another folder."
+                f"or give another {self._option}."
             ) from error
         return handle
 

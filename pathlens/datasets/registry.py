@@ -57,7 +57,9 @@ def load_dataset(
 
 def resolve_spec(spec: str | Path) -> str:
     """The same data set from wherever the next command runs: a name as it is, a path absolute."""
-    return str(spec) if str(spec) in LOADERS else str(_expanded(spec).resolve())
+    path = _expanded(spec)
+    # What does not exist keeps its spelling, so that the nearest name can be offered.
+    return str(spec) if str(spec) in LOADERS or not path.exists() else str(path.resolve())
 
 
 def _expanded(spec: str | Path) -> Path:

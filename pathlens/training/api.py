@@ -158,7 +158,7 @@ def _train(
     _check_scores(plain, config)
     network = config.decouple(plain)
     run = existing or _new_run(config, name)
-    lock = FolderLock(run.folder / "training.lock") if existing else _claim(run, config)
+    lock = FolderLock(run.folder / "training.lock", "--run") if existing else _claim(run, config)
     try:
         say(f"Resuming run {run.name}." if existing else f"Run {run.name} in {run.folder}.")
         return _train_locked(config, dataset, run, network, teacher, device, progress, say)
@@ -324,7 +324,7 @@ def _claim(run: Run, config: Config) -> FolderLock:
     """Make the run's folder, lock it, and write the configuration."""
     with clear_disk_errors(run.folder):
         run.folder.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(run.folder / "training.lock")
+    lock = FolderLock(run.folder / "training.lock", "--run")
     try:
         versions = {"pathlens": __version__, "torch": torch.__version__}
         write_json(run.folder / "config.json", {**config.to_json(), "versions": versions})

@@ -80,12 +80,14 @@ def test_logits_are_the_written_out_gating_module():
         s = [float(inputs[n, c].mean()) for c in range(6)]
         hidden = [
             max(0.0, sum(float(w) * v for w, v in zip(row, s, strict=True)) + float(b))
-            for row, b in zip(module.fc1.weight, module.fc1.bias, strict=True)
+            for row, b in zip(module.fc1.weight.tolist(), module.fc1.bias.tolist(), strict=True)
         ]
         for j in range(8):
-            g = sum(float(w) * h for w, h in zip(module.fc2.weight[j], hidden, strict=True))
+            g = sum(
+                float(w) * h for w, h in zip(module.fc2.weight[j].tolist(), hidden, strict=True)
+            )
             assert path.logits["convs.1"][n, j].item() == pytest.approx(
-                g + float(module.fc2.bias[j]), abs=1e-5
+                g + module.fc2.bias[j].item(), abs=1e-5
             )
 
 
