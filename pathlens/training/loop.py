@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import signal
 import threading
 import time
@@ -88,7 +87,7 @@ class Trainer:
         settings = self.config.recipe.optimiser
         scratch = self.config.weights is None and self.config.start_from is None
         peak = settings.lr_from_scratch if scratch else settings.lr
-        peak *= math.sqrt(self.config.batch_size / self.config.recipe.batch_size)
+        peak *= self.config.batch_size / self.config.recipe.batch_size
         backbone: list[nn.Parameter] = list(self.network.parameters())
         groups: list[dict[str, Any]] = []
         if isinstance(self.network, DecoupledNetwork):

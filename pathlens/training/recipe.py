@@ -66,8 +66,8 @@ class Recipe:
         name: Name of a shipped recipe, or path of the user's.
         description: One line for readers.
         epochs: Passes over the training images, if not given on the command line.
-        batch_size: Images a step; the learning rate of the network belongs to it and is scaled with
-            the square root of the batch when another is used (Krizhevsky, arXiv 1404.5997).
+        batch_size: Images a step; the learning rate of the network belongs to it and is scaled in
+            proportion when another is used (Goyal et al., arXiv 1706.02677).
         min_steps: Steps of the whole training below which the batch is halved, down to 16 images;
             gates need steps to close.
         keep: Which epoch's weights are the result: the "last", or the "best" on validation images.
