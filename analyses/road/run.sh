@@ -14,16 +14,18 @@ squeezenet=$shared/data/weights/squeezenet1_1_imagenet_from_ncnn_fp16.pth
 flowers=$shared/data/flowers128
 
 $pathlens train resnet20 --weights "$resnet" --data cifar10 --epochs 0 --plain --run published
-$pathlens train resnet20 --weights "$resnet" --data cifar10 --epochs 2 --plain --run plain
-$pathlens train resnet20 --weights "$resnet" --data cifar10 --epochs 2 --run decoupled
-$pathlens train resnet20 --from plain --data cifar10 --epochs 2 --plain --run plain-longer
-$pathlens train resnet20 --from plain --data cifar10 --epochs 2 --run decoupled-from-plain
-$pathlens record decoupled
-$pathlens report runs/decoupled/recordings/cifar10-test --layer 10
+$pathlens train resnet20 --weights "$resnet" --data cifar10 --epochs 2 --plain --run resnet20-cifar10-plain
+$pathlens train resnet20 --weights "$resnet" --data cifar10 --epochs 2 --run resnet20-cifar10
+$pathlens train resnet20 --from resnet20-cifar10-plain --data cifar10 --epochs 2 --run decoupled-from-plain
+$pathlens train resnet20 --from resnet20-cifar10-plain --data cifar10 --epochs 2 \
+    --recipe "$root/analyses/road/no_floor.toml" --run decoupled-from-plain-no-floor
+$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2 --plain
+$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2
+$pathlens record resnet20-cifar10
+$pathlens report runs/resnet20-cifar10/recordings/cifar10-test --layer 10
+$pathlens record squeezenet1-1-flowers128
+$pathlens report runs/squeezenet1-1-flowers128/recordings/flowers128-test
 
-$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2 --plain --run flowers-plain
-$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2 --run flowers
-$pathlens record flowers
-$pathlens report runs/flowers/recordings/flowers128-test
-
-"$root/.venv/bin/python" "$root/analyses/road/table.py" runs > "$root/analyses/road/runs.csv"
+python="$root/.venv/bin/python"
+"$python" "$root/analyses/road/table.py" runs > "$root/analyses/road/runs.csv"
+"$python" "$root/analyses/road/swaps.py" runs > "$root/analyses/road/path_swaps.csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -106,6 +107,9 @@ class Recipe:
         return recipe
 
 
+_LEAST = {"batch_size": 2, "reduction": 1, "distillation_temperature": 0.01, "opening": -math.inf}
+"""Smallest sensible values of settings that may not be 0 (or may be negative)."""
+
 _SECTIONS: dict[str, Any] = {
     "optimiser": Optimiser,
     "gating": Gating,
@@ -149,6 +153,8 @@ def _build(kind: Any, entry: Mapping[str, Any], name: str) -> Any:
         if key not in known:
             raise PathLensError(f"Recipe {name}: {unknown('setting', key, known)}")
         if key in _SECTIONS and kind is Recipe:
+            if not isinstance(value, Mapping):
+                raise PathLensError(f"Recipe {name}: [{key}] must be a section, not {value!r}.")
             settings[key] = _build(_SECTIONS[key], value, name)
         else:
             settings[key] = _checked(name, key, value, str(known[key].type))
@@ -171,4 +177,10 @@ def _checked(name: str, key: str, value: Any, annotation: str) -> Any:
         expected = {"int": "a whole number", "float": "a number"}.get(annotation, annotation)
     if not fits:
         raise PathLensError(f"Recipe {name}: {key} must be {expected}, not {value!r}.")
+    least = _LEAST.get(key, 0)
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int | float) and not least <= number < math.inf:
+            raise PathLensError(f"Recipe {name}: {key} must be at least {least}, not {value!r}.")
+    if key.endswith("_ramp") and len(value) != 2:
+        raise PathLensError(f"Recipe {name}: {key} must be two shares, such as [0.0, 0.2].")
     return value

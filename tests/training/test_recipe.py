@@ -41,6 +41,11 @@ def test_released_has_the_published_settings():
         ("[losses]\nsparsity = 'weights'", "sparsity must be gates or macs"),
         ("[optimiser]\nlr = 'fast'", "lr must be a number"),
         ("epochs = ", "not valid TOML"),
+        ("optimiser = 3", r"\[optimiser\] must be a section"),
+        ("[optimiser]\nlr = -1.0", "lr must be at least 0"),
+        ("[optimiser]\nlr = nan", "lr must be at least 0"),
+        ("[losses]\nmutual_information_ramp = []", "must be two shares"),
+        ("batch_size = 1", "batch_size must be at least 2"),
     ],
 )
 def test_a_bad_recipe_says_what_is_wrong(tmp_path, text, message):
