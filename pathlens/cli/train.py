@@ -23,6 +23,9 @@ def train(
     ] = None,
     epochs: Annotated[int | None, Option(help="Passes over the images; 0 only measures.")] = None,
     recipe: Annotated[str, Option(help="short, released, or a TOML file.")] = "short",
+    macs: Annotated[
+        float | None, Option(help="Share of the plain network's MACs to end with; 0.5 in short.")
+    ] = None,
     plain: Annotated[bool, Option("--plain", help="No gates: the fair comparison.")] = False,
     width: Annotated[float, Option(help="Factor on the filters of CIFAR forms.")] = 1.0,
     image_size: Annotated[int | None, Option(help="Input height and width in pixels.")] = None,
@@ -44,6 +47,7 @@ def train(
         start_from=start_from,
         epochs=epochs,
         recipe=recipe,
+        macs=macs,
         plain=plain,
         width=width,
         image_size=image_size,

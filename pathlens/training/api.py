@@ -45,6 +45,7 @@ def train(
     start_from: str | None = None,
     epochs: int | None = None,
     recipe: str = "short",
+    macs: float | None = None,
     plain: bool = False,
     width: float = 1.0,
     image_size: int | None = None,
@@ -70,6 +71,7 @@ def train(
         start_from: Finished run to start from and, if the recipe says so, to learn from.
         epochs: Passes over the training images; the recipe's number if not given. 0 only measures.
         recipe: Name of a shipped recipe, or path of a TOML file.
+        macs: Share of the plain network's multiply-adds to end with; the recipe's if not given.
         plain: Train without gates, on the same data and schedule.
         width: Factor on the numbers of filters of CIFAR forms.
         image_size: Height and width of the input in pixels; if not given, the size the images share
@@ -95,7 +97,7 @@ def train(
     check_device(device)
     existing = _existing(run)
     if existing is not None and model is None and data is None:
-        given = (weights, start_from, epochs, image_size, batch_size, limit, plain or None)
+        given = (weights, start_from, epochs, macs, image_size, batch_size, limit, plain or None)
         if any(value is not None for value in given) or seed or data_seed or width != 1.0:
             raise PathLensError(
                 f"Run {existing.name} keeps the settings it was begun with: give --run alone (and "
@@ -113,6 +115,7 @@ def train(
             )
         dataset = load_dataset(str(data), seed=data_seed, limit=limit, download=download)
         chosen = load_recipe(recipe)
+        chosen = chosen if macs is None else chosen.with_macs(macs)
         passes = chosen.epochs if epochs is None else epochs
         config = Config(
             model=model,

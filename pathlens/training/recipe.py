@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -91,6 +91,18 @@ class Recipe:
         while size >= 32 and epochs * -(-images // size) < self.min_steps:
             size //= 2
         return size
+
+    def with_macs(self, share: float) -> Recipe:
+        """The same recipe with another budget of multiply-adds.
+
+        Raises:
+            PathLensError: If the share is not between 0 and 1, or the recipe has no such budget.
+        """
+        if self.losses.sparsity != "macs":
+            raise PathLensError(f"Recipe {self.name} has no budget of MACs that --macs could set.")
+        if not 0 < share <= 1:
+            raise PathLensError(f"--macs {share} must be a share of the plain network's, up to 1.")
+        return replace(self, losses=replace(self.losses, sparsity_target=share))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the configuration of a run holds them."""

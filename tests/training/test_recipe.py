@@ -102,6 +102,15 @@ def test_weights_and_targets_follow_their_ramps():
     assert sparsity_target(losses, 0.125) == pytest.approx(1 - 0.25 * (1 - math.cos(math.pi / 4)))
 
 
+def test_the_budget_can_be_set_without_a_copy_of_the_recipe():
+    assert load_recipe("short").with_macs(0.7).losses.sparsity_target == 0.7
+    with pytest.raises(PathLensError, match="no budget of MACs"):
+        load_recipe("released").with_macs(0.7)
+    for share in (0.0, 1.5, float("nan")):
+        with pytest.raises(PathLensError, match="must be a share"):
+            load_recipe("short").with_macs(share)
+
+
 @pytest.mark.parametrize(
     ("images", "epochs", "expected"),
     [(45_000, 2, 128), (3_107, 2, 16), (2_700, 16, 64), (100, 1, 16), (10**6, 1, 128)],
