@@ -88,8 +88,9 @@ def _macs(macs: Mapping[str, Any] | None) -> Parts:
 
 def _filters(filters: Mapping[str, Any]) -> Parts:
     total, images = count(filters["total"]), count(filters["images"])
+    where = f" of {filters['of_layers']}" if filters.get("of_layers") else ""
     return [
-        (f"{percent(filters['share_dynamic'])} of {total} filters dynamic", True),
+        (f"{percent(filters['share_dynamic'])} of {total} filters{where} dynamic", True),
         (f" at {images} images, with {percent(filters['density'])} of gates on", False),
     ]
 

@@ -36,7 +36,7 @@ def summarise(
         "accuracy": accuracy(recording),
         "plain": None if plain is None else {key: finite(plain[key]) for key in plain},
         "macs": macs(recording),
-        "filters": filters(findings),
+        "filters": {**filters(findings), "of_layers": _of_layers(recording, findings)},
         "layers": [_layer(findings, found) for found in findings.layers],
         "associations": _associations(findings),
         "images_a_layer": findings.images_a_layer,
@@ -95,6 +95,14 @@ def filters(findings: Findings) -> dict[str, Any]:
         "density": float((table["density"] * table["filters"]).sum() / total),
         "images": int(findings.states.images),
     }
+
+
+def _of_layers(recording: Recording, findings: Findings) -> str:
+    """Which layers the filters are counted over, in words; "" for all of the network."""
+    chosen = [layer.layer.index for layer in findings.layers]
+    if len(chosen) == len(recording.layers):
+        return ""
+    return f"layer {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} chosen layers"
 
 
 def gaps(findings: Findings) -> dict[str, str]:
