@@ -12,9 +12,9 @@ from pathlens.recorder import record
 from pathlens.runs import all_runs
 
 if __name__ == "__main__":
-    frames = []
+    frames, skip = [], set(sys.argv[2:])  # runs that are not wanted again
     for run in reversed(all_runs(Path(sys.argv[1]))):
-        if run.finished and run.plain is False:
+        if run.finished and run.plain is False and run.name not in skip:
             found = path_swap(record(run, progress=False), progress=False).frame
             frames.append(found.assign(run=run.name).round(4))
     print(pd.concat(frames).to_csv(index=False, lineterminator="\n"), end="")
