@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +156,6 @@ def _relabelled(split: ImageSplit, classes: Sequence[str]) -> ImageSplit:
     """Labels as positions in the network's classes; no labels if it knows other classes."""
     if split.labels is None or tuple(split.classes) == tuple(classes):
         return split
-    from dataclasses import replace
-
     if not set(split.classes) <= set(classes):
         return replace(split, labels=None, classes=())
     position = np.array([list(classes).index(name) for name in split.classes], dtype=np.int64)

@@ -98,7 +98,13 @@ def train(
     existing = _existing(run)
     if existing is not None and model is None and data is None:
         given = (weights, start_from, epochs, macs, image_size, batch_size, limit, plain or None)
-        if any(value is not None for value in given) or seed or data_seed or width != 1.0:
+        if (
+            any(value is not None for value in given)
+            or seed
+            or data_seed
+            or width != 1.0
+            or recipe != "short"
+        ):
             raise PathLensError(
                 f"Run {existing.name} keeps the settings it was begun with: give --run alone (and "
                 "--device), or its whole command."
@@ -366,11 +372,10 @@ def _finish(config: Config, trainer: Trainer, loaders: Mapping[str, ImageLoader]
     if (run.folder / "best.pt").exists():
         network.load_state_dict(load_checkpoint(run.folder / "best.pt")["weights"])
     if config.epochs and isinstance(network, DecoupledNetwork):
-        positions = range(min(BN_IMAGES, len(loaders["train"].split)))
         order = torch.randperm(
             len(loaders["train"].split), generator=torch.Generator().manual_seed(config.seed)
         ).tolist()
-        chosen = [order[i] for i in positions]
+        chosen = order[:BN_IMAGES]
         estimate_batch_norm(network, loaders["train"], chosen, seed=config.seed, device=device)
     validation = evaluate(network, loaders["validation"], device=device)
     test = evaluate(network, loaders["test"], device=device)

@@ -315,6 +315,8 @@ def test_run_alone_takes_no_other_settings_and_a_finished_run_no_others(quick):
     quick(run="one")
     with pytest.raises(PathLensError, match="keeps the settings"):
         train(run="one", epochs=9, progress=False)
+    with pytest.raises(PathLensError, match="keeps the settings"):
+        train(run="one", recipe="released", progress=False)
     with pytest.raises(PathLensError, match=r"other settings \(epochs\)"):
         quick(run="one", epochs=3)
 
