@@ -80,7 +80,10 @@ class GatingModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits g, (N, filters), for the layer's input x, (N, in_channels, H, W)."""
-        pooled = x.mean(dim=(2, 3))
-        hidden: Tensor = F.relu(self.fc1(self.standardise(pooled)))
-        logits: Tensor = self.fc2(hidden)
+        # In full precision under autocast too: a gate is decided by the sign of g, and what this costs
+        # is nothing beside the convolution.
+        with torch.autocast(x.device.type, enabled=False):
+            pooled = x.mean(dim=(2, 3), dtype=self.fc1.weight.dtype)
+            hidden: Tensor = F.relu(self.fc1(self.standardise(pooled)))
+            logits: Tensor = self.fc2(hidden)
         return logits

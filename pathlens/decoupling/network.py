@@ -238,7 +238,9 @@ class _Pass:
         """Multiply the ungated output y by the gates of its layer."""
         gates = self.path[conv.layer.name]
         if self.responses:
-            self.path.responses[conv.layer.name] = _activate(conv, y).mean(dim=(2, 3))
+            self.path.responses[conv.layer.name] = _activate(conv, y).mean(
+                dim=(2, 3), dtype=gates.dtype
+            )
         return y * gates[:, :, None, None].to(y.dtype)
 
 

@@ -35,6 +35,7 @@ class Config:
         epochs: Passes over the training images.
         batch_size: Images a step.
         seed: Seed of weights, order, augmentation and noise.
+        precision: "float32", or "bfloat16" for mixed precision in training; measured in float32.
         images: Fingerprint of the training images (ids and labels), so that a resumed run sees the
             same ones.
     """
@@ -53,6 +54,7 @@ class Config:
     epochs: int
     batch_size: int
     seed: int
+    precision: str = "float32"
     images: str = ""
 
     def to_json(self) -> dict[str, Any]:

@@ -68,8 +68,11 @@ class Trainer:
         progress: bool = True,
     ) -> None:
         self.config, self.run, self.device, self.progress = config, run, device, progress
-        self.network = network.to(device)
-        self.teacher = teacher.to(device).eval() if teacher is not None else None
+        # Channels last is the layout in which convolutions run fastest, on CPU by a quarter.
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = teacher
+        if teacher is not None:
+            self.teacher = teacher.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.train, self.validation = train, validation
         losses = config.recipe.losses
         self.objective = Objective(losses, network, len(config.classes)).to(device)
@@ -154,17 +157,18 @@ class Trainer:
         progress = (self.epoch + self.step / self.steps) / self.config.epochs
         self._set_schedule(progress)
         x = normalise(augment(canvas, self.train.view, self._generator()).to(self.device))
+        x = x.contiguous(memory_format=torch.channels_last)
         labels = labels.to(self.device)
-        teacher = None
-        if self.teacher is not None and self.config.recipe.losses.distillation:
-            with torch.no_grad():
-                teacher = scores_of(self.teacher(x))
-        path = None
-        if isinstance(self.network, DecoupledNetwork):
-            output, path = self.network.with_path(x, responses=self.objective.needs_responses)
-        else:
-            output = self.network(x)
-        scores = scores_of(output)
+        teacher, path = None, None
+        with self._autocast():
+            if self.teacher is not None and self.config.recipe.losses.distillation:
+                with torch.no_grad():
+                    teacher = scores_of(self.teacher(x)).float()
+            if isinstance(self.network, DecoupledNetwork):
+                output, path = self.network.with_path(x, responses=self.objective.needs_responses)
+            else:
+                output = self.network(x)
+        scores = scores_of(output).float()
         parts = self.objective(scores, labels, path, teacher, progress)
         loss = torch.stack(list(parts.values())).sum()
         if not torch.isfinite(loss):
@@ -180,6 +184,11 @@ class Trainer:
         if path is not None:
             values["density"] = float(path.density().detach())
         self._add(loss=float(loss.detach()), train_accuracy=float(right), steps=1.0, **values)
+
+    def _autocast(self) -> torch.autocast:
+        """Mixed precision, if asked for; weights, gates and losses stay in float32."""
+        mixed = self.config.precision == "bfloat16"
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=mixed)
 
     def _set_schedule(self, progress: float) -> None:
         factor = lr_factor(self.config.recipe.optimiser, progress)
