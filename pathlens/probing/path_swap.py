@@ -6,7 +6,8 @@ nothing, so this is the first question to ask of a decoupled network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from pathlens.datasets.loader import ImageLoader, centre, normalise
+from pathlens.decoupling.cost import Cost
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.errors import PathLensError
 from pathlens.files import write_text
@@ -39,9 +41,10 @@ class PathSwap:
     """What swapping paths costs.
 
     Attributes:
-        frame: A row a condition: condition, images, accuracy, lost (accuracy of the own path minus
-            this one's, in shares), lost_low and lost_high (95 % bootstrap interval over images,
-            paired), macs_share (mean MACs over those of the plain network).
+        frame: A row a condition (and a layer, if asked for): condition, layer ("all", or the name of
+            the only layer whose gates are swapped), images, accuracy, lost (accuracy of the own path
+            minus this one's, in shares), lost_low and lost_high (95 % bootstrap interval over
+            images, paired), macs_share (mean MACs over those of the plain network).
         left_out: What was left out, in words; "" for nothing.
     """
 
@@ -50,7 +53,7 @@ class PathSwap:
 
     def summary(self) -> str:
         """One sentence with the numbers."""
-        rows = self.frame.set_index("condition")
+        rows = self.frame[self.frame["layer"] == "all"].set_index("condition")
         said = [
             f"{name} {row['accuracy']:.1%} (lost {100 * row['lost']:.1f} points "
             f"[{100 * row['lost_low']:.1f}, {100 * row['lost_high']:.1f}], "
@@ -64,22 +67,28 @@ def path_swap(
     recording: str | Path | Recording,
     *,
     data: str | Path | None = None,
+    by_layer: bool = False,
     seed: int = 0,
     resamples: int = 1000,
     device: str = "cpu",
     batch_size: int = 256,
     progress: bool = True,
 ) -> PathSwap:
-    """Measure accuracy when every image runs another path, over all layers at once.
+    """Measure accuracy when every image runs another path.
 
     Conditions: "own path"; "majority path" (gates that most images have on, one path for all);
-    "majority path of the predicted class"; "path of another image of the same predicted class";
-    "path of an image of another predicted class". Swapping within the *true* class would leak the
-    label. The table is also written beside the recording.
+    "majority path, equal MACs" (gates that more than a share of the images have on, the smallest share
+    that costs no more than the own paths do on average: a static network cut by on-rate);
+    "majority path of the predicted class", and the same at equal MACs, class by class; "path of
+    another image of the same predicted class"; "path of an image of another predicted class".
+    Swapping within the *true* class would leak the label. The table is also written beside the
+    recording.
 
     Args:
         recording: A labelled recording that lies below its run.
         data: Where the images are, if not where the run found them.
+        by_layer: Whether to swap the gates of each layer alone as well, the others being decided as
+            ever (they see what the swap has changed).
         seed: Draws the partners and the resamples.
         resamples: Bootstrap resamples of images.
         device: Where to run.
@@ -97,14 +106,23 @@ def path_swap(
     prediction = source.images["prediction"].to_numpy()
     labels = source.images["label"].to_numpy()
     rng = np.random.default_rng(seed)
-    conditions = _conditions(gates, prediction, rng)
+    network = loaded.network
+    assert isinstance(network, DecoupledNetwork)
+    conditions = _conditions(gates, prediction, network.cost, rng)
+    scopes = {"all": tuple(gates), **({name: (name,) for name in gates} if by_layer else {})}
+    plan = [
+        (condition, scope)
+        for scope in scopes
+        for condition in conditions
+        if scope == "all" or condition != "own path"
+    ]
     rows, own = [], None
-    with tqdm(total=len(conditions), desc="path swaps", disable=not progress) as bar:
-        for name, chosen in conditions.items():
-            right, macs = _run(loaded, loader, chosen, labels, device, batch_size)
-            own = right if own is None else own
-            rows.append({"condition": name, **_row(own, right, macs, resamples, rng)})
-            bar.update()
+    for condition, scope in tqdm(plan, desc="path swaps", disable=not progress):
+        chosen = conditions[condition]
+        right, macs = _run(network, loader, chosen, scopes[scope], labels, device, batch_size)
+        own = right if own is None else own
+        measured = _row(own, right, macs, resamples, rng)
+        rows.append({"condition": condition, "layer": scope, **measured})
     result = PathSwap(pd.DataFrame(rows), _left_out(source))
     table = result.frame.assign(recording=source.hash)
     write_text(source.folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
@@ -138,27 +156,44 @@ def _its_images(source: Recording, loaded: LoadedRun, data: str | Path | None) -
 
 
 def _conditions(
-    gates: Mapping[str, Gates], prediction: Partners, rng: np.random.Generator
+    gates: Mapping[str, Gates], prediction: Partners, cost: Cost, rng: np.random.Generator
 ) -> dict[str, Callable[[str, slice], Gates]]:
     """For each condition, a function that gives the gates (n, filters) of a layer for some images."""
     same, other = partners(prediction, rng)
-    majority = {name: bits.mean(axis=0) > 0.5 for name, bits in gates.items()}
-    by_class = {
-        (name, k): bits[prediction == k].mean(axis=0) > 0.5
-        for name, bits in gates.items()
-        for k in np.unique(prediction)
-    }
+    everyone = np.zeros(len(prediction), dtype=np.int64)
+
+    def majority(groups: Partners, *, equal_macs: bool) -> Callable[[str, slice], Gates]:
+        paths = {
+            k: _majority({n: b[groups == k] for n, b in gates.items()}, cost, equal_macs)
+            for k in np.unique(groups)
+        }
+        return lambda name, s: np.stack([paths[k][name] for k in groups[s]])
+
     return {
         "own path": lambda name, s: gates[name][s],
-        "majority path": lambda name, s: np.broadcast_to(
-            majority[name], gates[name][s].shape
-        ).copy(),
-        "majority path of the predicted class": lambda name, s: np.stack(
-            [by_class[name, k] for k in prediction[s]]
-        ),
+        "majority path": majority(everyone, equal_macs=False),
+        "majority path, equal MACs": majority(everyone, equal_macs=True),
+        "majority path of the predicted class": majority(prediction, equal_macs=False),
+        "majority path of the predicted class, equal MACs": majority(prediction, equal_macs=True),
         "path of another image of the same predicted class": lambda n, s: gates[n][same[s]],
         "path of an image of another predicted class": lambda n, s: gates[n][other[s]],
     }
+
+
+def _majority(gates: Mapping[str, Gates], cost: Cost, equal_macs: bool) -> dict[str, Gates]:
+    """The gates (filters,) that more than half of some images have on; or another share of them."""
+    rates = {name: bits.mean(axis=0) for name, bits in gates.items()}
+    if not equal_macs:
+        return {name: rate > 0.5 for name, rate in rates.items()}
+    budget = float(cost.macs({n: torch.from_numpy(b).double() for n, b in gates.items()}).mean())
+
+    def fits(share: float) -> bool:
+        path = {n: torch.from_numpy(rate > share).double()[None] for n, rate in rates.items()}
+        return float(cost.macs(path)) <= budget
+
+    shares = np.unique(np.concatenate([*rates.values(), [0.0]]))  # a path changes at these only
+    share = shares[bisect_left(shares, True, key=fits)]
+    return {name: rate > share for name, rate in rates.items()}
 
 
 def partners(prediction: Partners, rng: np.random.Generator) -> tuple[Partners, Partners]:
@@ -187,16 +222,19 @@ def partners(prediction: Partners, rng: np.random.Generator) -> tuple[Partners, 
 
 @torch.inference_mode()
 def _run(
-    loaded: LoadedRun,
+    network: DecoupledNetwork,
     loader: ImageLoader,
     chosen: Callable[[str, slice], Gates],
+    layers: Sequence[str],
     labels: Partners,
     device: str,
     batch_size: int,
 ) -> tuple[Gates, npt.NDArray[np.float64]]:
-    """Which images (images,) are right under the chosen gates, and their share of plain MACs."""
-    network = loaded.network.to(device)
-    assert isinstance(network, DecoupledNetwork)
+    """Which images (images,) are right under the chosen gates of some layers, and their MACs.
+
+    MACs are shares of the plain network's.
+    """
+    network = network.to(device)
     right, macs = [], []
     plan = list(in_order(len(loader.split), batch_size))
     for positions, batch in zip(plan, loader.batches(plan), strict=True):
@@ -205,9 +243,7 @@ def _run(
                 "An image that was recorded can no longer be read: record the images again."
             )
         rows = slice(positions[0], positions[-1] + 1)
-        force: dict[int | str, Any] = {
-            n: torch.from_numpy(chosen(n, rows)) for n in network.layers.names
-        }
+        force: dict[int | str, Any] = {n: torch.from_numpy(chosen(n, rows)) for n in layers}
         x = normalise(centre(batch.canvas, loader.view).to(device))
         output, path = network.with_path(x, force=force, responses=False)
         right.append(scores_of(output).argmax(1).cpu().numpy() == labels[rows])

@@ -76,6 +76,41 @@ def test_accuracies_are_those_of_a_loop_over_images(lively):
     assert (found["lost"] <= found["lost_high"]).all()
 
 
+def test_the_majority_path_is_cut_to_equal_macs(lively):
+    """Against every cut there is: the best that costs no more, and nothing between it and the budget."""
+    found = path_swap(lively, progress=False).frame.set_index("condition")
+    own = found.loc["own path", "macs_share"]
+    network = load("gated")
+    rates = {layer.name: lively.bits(layer.name).mean(axis=0) for layer in lively.layers}
+    costs = []
+    for share in np.unique(np.concatenate(list(rates.values()))):
+        path = {n: torch.from_numpy(rate > share)[None].double() for n, rate in rates.items()}
+        costs.append(float(network.cost.macs(path)) / network.cost.dense)
+    expected = max(cost for cost in costs if cost <= own)
+    assert found.loc["majority path, equal MACs", "macs_share"] == pytest.approx(expected)
+    assert max(costs) > own  # else nothing had to be cut
+    by_class = found.loc["majority path of the predicted class, equal MACs", "macs_share"]
+    assert by_class <= own + 1e-9
+
+
+def test_swaps_by_layer_change_one_layer_only(lively):
+    found = path_swap(lively, by_layer=True, progress=False).frame
+    names = [layer.name for layer in lively.layers]
+    assert list(found["layer"].unique()) == ["all", *names]
+    assert (found.groupby("layer").size() == [7, *[6] * len(names)]).all()
+    network, test = load("gated"), load_dataset("digits").split("test")
+    position = {image: i for i, image in enumerate(test.ids)}
+    name = names[-1]
+    majority = (lively.bits(name).mean(axis=0) > 0.5).astype(float)
+    right = 0
+    for _, image in lively.images.iterrows():
+        pixels = torch.from_numpy(test.read(position[image["image"]])).permute(2, 0, 1)[None]
+        output, _ = network.with_path(normalise(pixels), force={name: majority})
+        right += int(output.argmax()) == image["label"]
+    row = found[(found["layer"] == name) & (found["condition"] == "majority path")]
+    assert row["accuracy"].item() == pytest.approx(right / 60)
+
+
 def test_the_table_lies_beside_the_recording_and_repeats_with_its_seed(lively):
     first = path_swap(lively.folder, progress=False)
     table = pd.read_csv(lively.folder / "path_swaps.csv")
