@@ -19,6 +19,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from pathlens.errors import PathLensError, first_line
 
+_WRITE = "written through a view"
+
 
 @dataclass(frozen=True)
 class Value:
@@ -62,16 +64,23 @@ class Observation:
         inputs: The values that were given to the network.
         outputs: The values that it returned; the first is the main output.
         calls: How often each module was called, by dotted name.
+        returned: The value that each module returned at its last call, where that is one tensor.
     """
 
     ops: list[Op] = field(default_factory=list)
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
+    returned: dict[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.producer: dict[Value, Op] = {}
         self.consumers: dict[Value, list[Op]] = {}
+
+    @property
+    def images(self) -> int:
+        """Size of the batch that was given."""
+        return self.inputs[0].shape[0] if self.inputs and self.inputs[0].shape else 1
 
     def add(self, op: Op) -> None:
         """Append an operation and link it to the values it reads and makes."""
@@ -80,6 +89,15 @@ class Observation:
             self.consumers.setdefault(value, []).append(op)
         for value in op.outputs:
             self.producer[value] = op
+
+    def readers(self, value: Value) -> list[Op]:
+        """The operations that read `value`, without the notes of writes to its memory."""
+        return [op for op in self.consumers.get(value, []) if op.name != _WRITE]
+
+    def constant(self, value: Value) -> bool:
+        """Whether `value` hangs on no input of the network: a weight, or made of weights."""
+        read = {given for op in self.upstream([value]) for given in op.inputs}
+        return read.isdisjoint(self.inputs) and value not in self.inputs
 
     def upstream(self, values: Iterable[Value]) -> set[Op]:
         """All operations that the `values` depend on."""
@@ -103,13 +121,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._values: dict[int, Value] = {}
         # An id is only unique among living tensors.
         self._alive: list[Tensor] = []
+        self._sharing: dict[int, list[Tensor]] = {}
         self._count = 0
 
     def new_value(self, tensor: Tensor) -> Value:
         value = Value(self._count, tuple(tensor.shape))
         self._count += 1
+        if id(tensor) not in self._values:
+            self._alive.append(tensor)
+            self._sharing.setdefault(_storage(tensor), []).append(tensor)
         self._values[id(tensor)] = value
-        self._alive.append(tensor)
         return value
 
     def value(self, tensor: Tensor) -> Value:
@@ -124,24 +145,44 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = dict(kwargs or {})
         seen_args = tree_map(self._as_value, args)
-        read = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
-        inputs = tuple(self.value(tensor) for tensor in read)
+        inputs = tuple(self.value(tensor) for tensor in _tensors((args, kwargs)))
         result = func(*args, **kwargs)
-        made = [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, Tensor)]
         name = func.overloadpacket.__name__
-        self.observation.add(
-            Op(
-                name=name.rstrip("_") if not name.startswith("_") else name,
-                module=self.module_stack[-1] if self.module_stack else "",
-                args=seen_args,
-                inputs=inputs,
-                outputs=tuple(self.new_value(tensor) for tensor in made),
-            )
-        )
+        name = name.rstrip("_") if not name.startswith("_") else name
+        self._write(name, seen_args, inputs, _tensors(result))
+        if func._schema.is_mutable:
+            for tensor in _tensors(result):
+                self._spread(tensor)
         return result
+
+    def _write(
+        self, name: str, args: tuple[Any, ...], inputs: tuple[Value, ...], made: list[Tensor]
+    ) -> None:
+        outputs = tuple(self.new_value(tensor) for tensor in made)
+        module = self.module_stack[-1] if self.module_stack else ""
+        self.observation.add(Op(name, module, args, inputs, outputs))
+
+    def _spread(self, written: Tensor) -> None:
+        """Every other tensor on the memory that was written gets a new value too."""
+        for other in self._sharing.get(_storage(written), ()):
+            if other is not written:
+                inputs = (self.value(other), self.value(written))
+                self._write(_WRITE, inputs, inputs, [other])
 
     def _as_value(self, leaf: Any) -> Any:
         return self.value(leaf) if isinstance(leaf, Tensor) else leaf
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
+
+
+def _storage(tensor: Tensor) -> int:
+    """A number that tensors on the same memory have in common."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # sparse tensors have no storage of their own
+        return -id(tensor)
 
 
 @contextmanager
@@ -175,11 +216,7 @@ def observe(model: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Observ
         stack.enter_context(torch.random.fork_rng(devices=[]))
         for name, module in model.named_modules():
             stack.enter_context(_track(module, name, recorder))
-        observation.inputs = [
-            recorder.new_value(leaf)
-            for leaf in tree_flatten(arguments)[0]
-            if isinstance(leaf, Tensor)
-        ]
+        observation.inputs = [recorder.new_value(tensor) for tensor in _tensors(arguments)]
         stack.enter_context(recorder)
         try:
             output = model(*arguments)
@@ -190,9 +227,7 @@ def observe(model: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Observ
                 f"The network does not run on an input of shape {shapes}: {reason}. "
                 "Give an image size, number of channels and precision that it was made for."
             ) from error
-    observation.outputs = [
-        recorder.value(leaf) for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor)
-    ]
+    observation.outputs = [recorder.value(tensor) for tensor in _tensors(output)]
     if not observation.outputs:
         raise PathLensError(
             f"The network returns a {type(output).__name__} in which no tensor is found: let its "
@@ -209,8 +244,10 @@ def _track(module: nn.Module, name: str, recorder: _Recorder) -> Iterator[None]:
         recorder.observation.calls[name] += 1
         recorder.module_stack.append(name)
 
-    def leave(*_: Any) -> None:
+    def leave(_module: nn.Module, _args: Any, output: Any) -> None:
         recorder.module_stack.pop()
+        if isinstance(output, Tensor):
+            recorder.observation.returned[name] = recorder.value(output)
 
     handles = [
         module.register_forward_pre_hook(enter, prepend=True),
