@@ -11,17 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from pathlens.decoupling.cost import Cost
-from pathlens.decoupling.gating import Gating, GatingModule
-from pathlens.decoupling.hashing import (
-    GATE_MODES,
-    GateMode,
-    SemanticHashing,
-    draw_coin,
-    gates_from_logits,
-)
+from pathlens.decoupling.gating import Gating, GatingKind, GatingModule
+from pathlens.decoupling.hashing import GATE_MODES, GateMode, Hashing, SemanticHashing
 from pathlens.decoupling.layout import GatedConv, Layout, NotGated, Where, lay_out
 from pathlens.decoupling.observe import observe
 from pathlens.decoupling.path import Path
+from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec, LayerTable
 
 Force = Mapping[LayerSpec, Any]
@@ -34,20 +29,25 @@ def decouple(
     example_input: Tensor | tuple[Any, ...],
     where: Where | None = None,
     *,
-    gating: Gating | None = None,
-    hashing: SemanticHashing | None = None,
+    projections: bool = False,
+    gating: GatingKind | None = None,
+    hashing: Hashing | None = None,
 ) -> DecoupledNetwork:
     """Put a gating module in front of every convolution but the first and the classifier.
 
     The model is copied and stays as it was. It runs once on the example input, in eval mode, to
-    find out which BN follows which convolution.
+    find out which BN follows which convolution. Where a norm follows, the gate multiplies its output;
+    a group or layer norm then still sees the filters that are off. A convolution that something else
+    follows first is gated on its own output.
 
     Args:
         model: Any `nn.Module` with `Conv2d` modules.
         example_input: A batch of images (N, C, H, W), or the tuple of the model's arguments.
         where: Names, globs, or a predicate of (name, convolution); None gates all that can be.
-        gating: Shape and start of the gating modules.
-        hashing: Noise and mixing in training.
+        projections: Whether 1 × 1 convolutions on shortcuts are gated too. They carry the residual
+            stream, which otherwise stays whole.
+        gating: Kind, shape and start of the gating modules.
+        hashing: Variant of the hash, its noise and mixing in training.
 
     Returns:
         A drop-in module: `network(x)` gives what the model gave.
@@ -55,7 +55,7 @@ def decouple(
     Raises:
         PathLensError: If the model does not run on the example input, or nothing can be gated.
     """
-    layout = lay_out(model, observe(model, example_input), where)
+    layout = lay_out(model, observe(model, example_input), where, projections=projections)
     network = DecoupledNetwork(
         copy.deepcopy(model), layout, gating or Gating(), hashing or SemanticHashing()
     )
@@ -76,23 +76,25 @@ class DecoupledNetwork(nn.Module):
         gating: The gating modules, by layer name with "/" for ".".
         layers: The gated layers, numbered from 1.
         not_gated: The other convolutions, each with its reason.
-        hashing: Noise and mixing of the hash in training; may be replaced at any time.
+        hashing: Variant of the hash, its noise and mixing; may be replaced at any time.
+        applied: Whether gates multiply the outputs. If False they are decided and stand in the path,
+            forced ones too, but the network runs as the plain one, its modules in eval mode even in
+            training (gating modules that are trained beside a network without routing it).
         cost: Multiply-adds of a path.
     """
 
     def __init__(
-        self, model: nn.Module, layout: Layout, gating: Gating, hashing: SemanticHashing
+        self, model: nn.Module, layout: Layout, gating: GatingKind, hashing: Hashing
     ) -> None:
         super().__init__()
         self.model = model
         self.layers: LayerTable = layout.layers
         self.not_gated: tuple[NotGated, ...] = layout.not_gated
         self.hashing = hashing
+        self.applied = True
         self.gating = nn.ModuleDict(
             {
-                _key(conv.layer.name): GatingModule(
-                    conv.layer.in_channels, conv.layer.filters, gating
-                )
+                _key(conv.layer.name): gating.build(conv.layer.in_channels, conv.layer.filters)
                 for conv in layout.gated
             }
         )
@@ -113,6 +115,13 @@ class DecoupledNetwork(nn.Module):
         assert isinstance(module, GatingModule)
         return module
 
+    def train(self, mode: bool = True) -> DecoupledNetwork:
+        """Set train or eval mode; a network whose gates are not applied stays in eval mode."""
+        super().train(mode)
+        if not self.applied:
+            self.model.eval()
+        return self
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model gave; hashed gates in train mode, hard gates in eval mode."""
         return self._run(args, kwargs, _Pass(self, None, None, responses=False))
@@ -123,6 +132,7 @@ class DecoupledNetwork(nn.Module):
         force: Force | None = None,
         gates: GateMode | None = None,
         responses: bool = True,
+        magnitudes: bool = False,
         **kwargs: Any,
     ) -> tuple[Any, Path]:
         """Run the network and return its output with the path of every image.
@@ -134,16 +144,17 @@ class DecoupledNetwork(nn.Module):
             gates: "hash" (default in train mode), "hard" (default in eval mode), "soft" or
                 "straight-through".
             responses: Whether the path carries the pooled ungated outputs.
+            magnitudes: Whether it carries their root mean squares.
             **kwargs: What the model takes by keyword.
 
         Returns:
-            (output, path); the path also carries `.logits` and `.responses`.
+            (output, path); the path also carries `.logits`, `.responses` and `.magnitudes`.
 
         Raises:
             PathLensError: If `force` names an unknown layer.
             ValueError: If `gates` is not a mode, or forced gates do not fit their layer.
         """
-        run = _Pass(self, force, gates, responses=responses)
+        run = _Pass(self, force, gates, responses=responses, magnitudes=magnitudes)
         return self._run(args, kwargs, run), run.path
 
     def _run(self, args: Any, kwargs: Any, run: _Pass) -> Any:
@@ -175,7 +186,10 @@ def _key(name: str) -> str:
 class _Switch(threading.local):
     """The pass that is running in this thread, if any; outside one the network is plain."""
 
-    current: _Pass | None = None
+    def __init__(self) -> None:
+        # In every thread's own attributes from the start, not on the class: torch.compile guards on
+        # where it found it.
+        self.current: _Pass | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Switch:
         fresh = _Switch()
@@ -196,6 +210,7 @@ class _Pass:
         mode: GateMode | None,
         *,
         responses: bool,
+        magnitudes: bool = False,
     ) -> None:
         if mode is not None and mode not in GATE_MODES:
             raise ValueError(f"gates must be one of {GATE_MODES}, not {mode!r}")
@@ -203,6 +218,7 @@ class _Pass:
         self.mode: GateMode = mode or ("hash" if network.training else "hard")
         self.path = Path(network.layers)
         self.responses = responses
+        self.magnitudes = magnitudes
         self.force = {
             layer.name: gates
             for spec, gates in (force or {}).items()
@@ -213,12 +229,16 @@ class _Pass:
     def ask(self, conv: GatedConv, x: Tensor) -> None:
         """Decide the gates of a layer from its input."""
         name = conv.layer.name
-        logits = self.network.gating[_key(name)](x)
-        hashing = self.network.hashing
-        if hashing.shared_coin and self._coin is None:
-            self._coin = draw_coin(logits, hashing)
-        decided = gates_from_logits(logits, self.mode, hashing, self._coin)
+        module, hashing = self.network.gating[_key(name)], self.network.hashing
+        assert isinstance(module, GatingModule)
+        logits = module(x)
+        if self._coin is None:
+            self._coin = hashing.shared(logits)
+        decided = module.decide(logits, self.mode, hashing, self._coin)
         self.path.logits[name] = logits
+        amplitudes = module.amplitudes(logits)
+        if amplitudes is not None:
+            self.path.amplitudes[name] = amplitudes
         self.path.put(name, self._forced(name, decided))
 
     def _forced(self, name: str, decided: Tensor) -> Tensor:
@@ -237,11 +257,24 @@ class _Pass:
     def apply(self, conv: GatedConv, y: Tensor) -> Tensor:
         """Multiply the ungated output y by the gates of its layer."""
         gates = self.path[conv.layer.name]
+        if self.responses or self.magnitudes:
+            self._keep_response(conv, y, gates.dtype)
+        if not self.network.applied:
+            return y
+        if conv.layer.name in self.path.amplitudes:
+            gates = gates * self.path.amplitudes[conv.layer.name]
+        shape = [len(gates)] + [1] * (y.dim() - 1)
+        shape[conv.dim] = -1
+        return y * gates.view(shape).to(y.dtype)
+
+    def _keep_response(self, conv: GatedConv, y: Tensor, dtype: torch.dtype) -> None:
+        response = _activate(conv, y)
+        positions = [dim for dim in range(1, y.dim()) if dim != conv.dim]
         if self.responses:
-            self.path.responses[conv.layer.name] = _activate(conv, y).mean(
-                dim=(2, 3), dtype=gates.dtype
-            )
-        return y * gates[:, :, None, None].to(y.dtype)
+            self.path.responses[conv.layer.name] = response.mean(dim=positions, dtype=dtype)
+        if self.magnitudes:
+            square = response.float().square().mean(dim=positions)
+            self.path.magnitudes[conv.layer.name] = square.sqrt()
 
 
 def _activate(conv: GatedConv, y: Tensor) -> Tensor:
@@ -267,6 +300,11 @@ class _Ask(_Hook):
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.switch.current is not None:
             self.switch.current.ask(self.conv, args[0] if args else kwargs["input"])
+        elif torch._C._current_graph_task_id() != -1:  # what torch.utils.checkpoint asks, too
+            raise PathLensError(
+                "Activation checkpointing inside a decoupled network is not supported: the gates are "
+                "not known when a block runs again in the backward pass. Switch it off."
+            )
 
 
 class _Apply(_Hook):

@@ -15,15 +15,22 @@ class Path(Mapping[str, Tensor]):
 
     Attributes:
         layers: The gated layers.
-        logits: Layer name to g (N, filters), before the hash.
+        logits: Layer name to g (N, filters), from which the gates are decided.
+        amplitudes: Layer name to what the outputs of filters that are on were multiplied by
+            (N, filters), differentiable; only where the gating modules boost (`top_k.TopK`). The
+            gates themselves stay 0 and 1.
         responses: Layer name to r (N, filters): global average of the ungated output (after the
             activation where one follows directly), differentiable; empty if not asked for.
+        magnitudes: Layer name to the root mean square of the same outputs, (N, filters), in float32;
+            empty if not asked for.
     """
 
     def __init__(self, layers: LayerTable) -> None:
         self.layers = layers
         self.logits: dict[str, Tensor] = {}
+        self.amplitudes: dict[str, Tensor] = {}
         self.responses: dict[str, Tensor] = {}
+        self.magnitudes: dict[str, Tensor] = {}
         self._gates: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:

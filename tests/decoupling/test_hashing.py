@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pathlens.decoupling.hashing import (
+    GumbelHashing,
     SemanticHashing,
     draw_coin,
     gates_from_logits,
@@ -124,3 +125,65 @@ def test_a_coin_is_one_per_sample():
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match="gates must be one of"):
         gates_from_logits(torch.zeros(1, 1), "fuzzy", SemanticHashing())
+
+
+def sigmoid(g):
+    return 1 / (1 + math.exp(-g))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("noise", [1.0, 2.5])
+def test_a_gumbel_gate_is_on_with_the_probability_of_its_logit(seed, noise):
+    torch.manual_seed(seed)
+    levels, draws = [-3.0, -0.7, 0.0, 1.2, 4.0], 20_000
+    logits = torch.tensor(levels).expand(draws, -1)
+    share = gates_from_logits(logits, "hash", GumbelHashing(noise=noise, temperature=0.3)).mean(0)
+    for found, g in zip(share.tolist(), levels, strict=True):
+        p = sigmoid(g / noise)
+        assert abs(found - p) < 5 * math.sqrt(p * (1 - p) / draws)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_gumbel_gates_are_all_binary_and_independent_of_each_other(seed):
+    torch.manual_seed(seed)
+    gates = gates_from_logits(torch.zeros(4000, 8), "hash", GumbelHashing())
+    assert is_binary(gates).all()
+    correlation = torch.corrcoef(gates.T) - torch.eye(8)
+    assert correlation.abs().max() < 5 / math.sqrt(4000)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_gumbel_gradient_is_that_of_the_soft_vector_under_the_same_noise(temperature, seed):
+    logits = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(6, 5, dtype=torch.float64)
+    torch.manual_seed(seed)
+    uniform = torch.rand_like(logits)
+    torch.manual_seed(seed)
+    hashing = GumbelHashing(noise=0.8, temperature=temperature)
+    (gates_from_logits(logits, "hash", hashing) * weights).sum().backward()
+
+    step, expected = 1e-6, torch.zeros_like(logits)
+    for i in range(6):
+        for j in range(5):
+            u = float(uniform[i, j])
+            g = float(logits[i, j].detach()) + 0.8 * math.log(u / (1 - u))
+            soft = [sigmoid((g + sign * step) / temperature) for sign in (1, -1)]
+            expected[i, j] = weights[i, j] * (soft[0] - soft[1]) / (2 * step)
+    torch.testing.assert_close(logits.grad, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_gumbel_without_noise_and_at_inference_is_the_sign_of_the_logit():
+    logits = torch.randn(100, 20)
+    expected = (logits > 0).float()
+    for mode in ("hash", "hard", "straight-through"):
+        gates = gates_from_logits(logits, mode, GumbelHashing(noise=0, temperature=5))
+        assert torch.equal(gates, expected)
+    assert torch.equal(gates_from_logits(logits, "hard", GumbelHashing(noise=9)), expected)
+    soft = gates_from_logits(torch.tensor([[1.5]]), "soft", GumbelHashing(temperature=3))
+    assert soft.item() == pytest.approx(sigmoid(0.5))
+
+
+def test_a_temperature_of_zero_is_refused():
+    with pytest.raises(ValueError, match="temperature must be above 0"):
+        GumbelHashing(temperature=0)

@@ -5,8 +5,15 @@ import math
 import pytest
 import torch
 
-from pathlens.decoupling import decouple
-from pathlens.decoupling.losses import Alignment, MacBudget, MutualInformation, Sparsity
+from pathlens.decoupling import TopK, decouple
+from pathlens.decoupling.losses import (
+    Alignment,
+    FilterBudget,
+    MacBudget,
+    MutualInformation,
+    Saliency,
+    Sparsity,
+)
 
 from .networks import Chain
 
@@ -45,6 +52,21 @@ def test_mutual_information_is_the_cross_entropy_of_the_auxiliary_classifiers(ne
     assert mean(path, LABELS).item() == pytest.approx(expected / 2, rel=1e-5)
 
 
+def test_images_without_the_attribute_are_left_out_of_the_information(network, path):
+    loss = MutualInformation(network.layers, 3)
+    some = torch.tensor([0, -100, 2, -100, 1, -100])
+    expected = 0.0
+    for name, classifier in zip(network.layers.names, loss.classifiers, strict=True):
+        scores = path[name][::2] @ classifier.weight.T
+        for row, label in zip(scores.tolist(), (0, 2, 1), strict=True):
+            expected -= math.log(softmax(row)[label]) / 3
+    assert loss(path, some).item() == pytest.approx(expected, rel=1e-5)
+    nothing = loss(path, torch.full((6,), -100))
+    nothing.backward()
+    assert nothing.item() == 0
+    assert not loss.classifiers[0].weight.grad.any()
+
+
 @pytest.mark.parametrize("direction", ["response-gates", "gates-response"])
 @pytest.mark.parametrize("reduction", ["batch", "element"])
 def test_alignment_is_the_divergence_of_softmaxed_gates_and_responses(path, direction, reduction):
@@ -79,19 +101,46 @@ def test_sparsity_is_the_distance_from_the_target_share(path, target):
     assert Sparsity(target)(path).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_mac_budget_is_the_squared_distance_from_the_target(network, path):
+@pytest.mark.parametrize(("target", "floor"), [(0.3, 0.0), (0.9, 0.0), (0.3, 0.5), (0.3, 1.0)])
+def test_filter_budget_counts_all_filters_alike(network, target, floor):
+    _, path = network.with_path(X, force={1: 0.1, 2: 0.8})
+    share = (8 * 0.1 + 5 * 0.8) / 13
+    expected = max(0.0, share - target) ** 2
+    expected += sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
+    assert FilterBudget(target, floor)(path).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_filter_budget_pushes_every_layer(network, path):
+    FilterBudget(0.1)(path).backward()
+    for layer in (1, 2):
+        assert network.gating_module(layer).fc2.bias.grad.min() > 0
+
+
+def test_saliency_is_the_norm_of_all_positive_logits():
+    torch.manual_seed(0)
+    network = decouple(Chain(True), X, gating=TopK(boost=False)).eval()
+    torch.nn.init.normal_(network.gating_module(1).fc.bias)
+    _, path = network.with_path(X)
+    assert path.logits["convs.1"].min() < 0
+    expected = sum(max(0.0, g) for name in path for g in path.logits[name].flatten().tolist())
+    assert Saliency()(path).item() == pytest.approx(expected / len(X), rel=1e-5)
+
+
+def test_mac_budget_is_the_squared_excess_over_the_target(network, path):
     share = network.cost.macs(path).mean().item() / network.cost.dense
     loss = MacBudget(network.cost, 0.3)(path)
     assert loss.item() == pytest.approx((share - 0.3) ** 2, rel=1e-5)
     loss.backward()
     assert network.gating_module(1).fc2.bias.grad.abs().sum() > 0
+    assert share < 0.99
+    assert MacBudget(network.cost, 0.99)(path).item() == 0  # within the budget nothing is pulled open
 
 
 @pytest.mark.parametrize("floor", [0.2, 0.7, 1.0])
 def test_the_floor_pushes_layers_that_are_nearly_shut(network, floor):
     _, path = network.with_path(X, force={1: 0.1, 2: 0.8})
     share = network.cost.macs(path).mean().item() / network.cost.dense
-    expected = (share - 0.3) ** 2 + sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
+    expected = max(0.0, share - 0.3) ** 2 + sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
     assert MacBudget(network.cost, 0.3, floor)(path).item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -1,11 +1,13 @@
 """`decouple()`: the gated network against a masked reference, and what it promises to leave alone."""
 
 import copy
+import shutil
 import threading
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from pathlens.decoupling import Gating, SemanticHashing, decouple
 from pathlens.errors import PathLensError
@@ -236,7 +238,7 @@ def test_what_is_not_gated_is_listed_with_its_reason():
     assert "shared" in reasons["shared"]
     assert "not run" in reasons["narrow"]
     assert "auxiliary" in reasons["aux"]
-    assert "BatchNorm" in reasons["functional"]
+    assert "norm" in reasons["functional"]
 
 
 def test_gating_works_in_half_precision_of_the_model():
@@ -320,3 +322,40 @@ def test_networks_that_return_no_tensor_say_so():
 def test_a_released_start_needs_biases():
     with pytest.raises(ValueError, match="dead"):
         Gating(start="released", bias=False)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpointing_is_refused_in_one_sentence(reentrant):
+    class Checkpointed(Chain):
+        def forward(self, x):
+            return checkpoint(super().forward, x, use_reentrant=reentrant)
+
+    network = decouple(Checkpointed(True), X).train()
+    loss = network(X.clone().requires_grad_()).sum()
+    with pytest.raises(PathLensError, match="Activation checkpointing inside a decoupled network"):
+        loss.backward()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_gives_the_same_outputs_and_paths():
+    model = randomise_norms(Residual()).eval()
+    network = enliven(decouple(model, X, "conv1"))
+    compiled = torch.compile(network)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(X), network(X), rtol=0, atol=1e-5)
+
+
+def test_a_traced_path_is_the_same():
+    # The same graphs without the C++ that the default backend makes of them, which takes its time.
+    network = enliven(decouple(randomise_norms(Residual()).eval(), X))
+    traced = torch.compile(network.with_path, backend="aot_eager")
+    with torch.no_grad():
+        for force in (None, random_gates(network, len(X), 3)):
+            expected, path = network.with_path(X, force=force)
+            output, same = traced(X, force=force)
+            torch.testing.assert_close(output, expected, rtol=0, atol=1e-5)
+            assert list(same) == list(path)
+            for name in path:
+                assert torch.equal(same[name], path[name])
+                torch.testing.assert_close(same.responses[name], path.responses[name])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pathlens.decoupling.losses.batch_mean import BatchMean, over_batch
 from pathlens.decoupling.path import Path
 
 
@@ -30,12 +31,16 @@ class Alignment:
     reduction: Literal["batch", "element"] = "element"
     detach: bool = False
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Path, mean: BatchMean = over_batch) -> Tensor:
         """Return the loss, a scalar in nats, of a path with responses."""
-        return torch.stack([self.of_layer(path[name], path.responses[name]) for name in path]).sum()
+        images = [self._of_images(path[name], path.responses[name]) for name in path]
+        return mean(torch.stack(images, dim=1)).sum()
 
     def of_layer(self, gates: Tensor, response: Tensor) -> Tensor:
         """Loss of one layer, for gates and responses (N, filters)."""
+        return self._of_images(gates, response).mean()
+
+    def _of_images(self, gates: Tensor, response: Tensor) -> Tensor:
         if self.detach:
             response = response.detach()
         response = response.float()
@@ -43,5 +48,5 @@ class Alignment:
         log_response = F.log_softmax(response, dim=1)
         if self.direction == "gates-response":
             log_gates, log_response = log_response, log_gates
-        divergence = (log_response.exp() * (log_response - log_gates)).sum(dim=1).mean()
+        divergence = (log_response.exp() * (log_response - log_gates)).sum(dim=1)
         return divergence / gates.shape[1] if self.reduction == "element" else divergence

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pathlens.decoupling.cost import Cost
+from pathlens.decoupling.losses.batch_mean import BatchMean, over_batch
+from pathlens.decoupling.losses.filter_budget import below_floor
 from pathlens.decoupling.path import Path
 
 
 @dataclass(frozen=True)
 class MacBudget:
-    """(expected MACs / MACs of the plain network - target)² + Σ over layers of max(0, floor - density)².
+    """max(0, expected MACs / MACs of the plain network - target)², and a floor under every layer.
 
-    The expectation is over the batch, so that hard images may take more than easy ones. Without a
+    The expectation is over the batch, so that hard images may take more than easy ones. A network that
+    stays within the budget is left alone: while the target is still high, pulling towards it would
+    open gates that have started closed for a reason. The floor adds
+    Σ over layers of max(0, floor - density)². Without a
     floor the budget is met where a gate saves most: whole early or narrow layers are shut for all
     images, which prunes the network instead of routing it. Bounds by layer are used for that reason
     by Verelst & Tuytelaars, arXiv 1912.03203, among others.
@@ -31,11 +35,10 @@ class MacBudget:
     target: float = 0.5
     floor: float = 0.0
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Path, mean: BatchMean = over_batch) -> Tensor:
         """Return the loss, a scalar without unit, of a path that carries a gradient."""
-        share = self.cost.macs(path).mean() / self.cost.dense
-        loss = (share - self.target).square()
+        share = mean(self.cost.macs(path)) / self.cost.dense
+        loss = F.relu(share - self.target).square()
         if self.floor > 0:
-            density = torch.stack([gates.mean() for gates in path.values()])
-            loss = loss + F.relu(self.floor - density).square().sum()
+            loss = loss + below_floor(path, self.floor, mean)
         return loss

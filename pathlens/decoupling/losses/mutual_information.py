@@ -8,8 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pathlens.decoupling.losses.batch_mean import BatchMean, over_batch
 from pathlens.decoupling.path import Path
 from pathlens.layers import LayerTable
+
+UNKNOWN = -100
+"""Attribute value of an image that has none."""
 
 
 class MutualInformation(nn.Module):
@@ -37,21 +41,26 @@ class MutualInformation(nn.Module):
             nn.Linear(layer.filters, values, bias=False) for layer in layers
         )
 
-    def by_layer(self, path: Path, attribute: Tensor) -> Tensor:
+    def by_layer(self, path: Path, attribute: Tensor, mean: BatchMean = over_batch) -> Tensor:
         """Cross-entropy of each layer's classifier, (layers,), in nats.
 
         Args:
             path: Gates that carry a gradient.
-            attribute: (N,) integers.
+            attribute: (N,) integers; images with `UNKNOWN` are left out, and if no other is in the
+                batch the loss is 0.
+            mean: How the mean over the batch is taken.
         """
-        return torch.stack(
-            [
-                F.cross_entropy(classifier(path[name]), attribute)
-                for name, classifier in zip(self.names, self.classifiers, strict=True)
-            ]
-        )
+        losses = [
+            F.cross_entropy(
+                classifier(path[name]), attribute, ignore_index=UNKNOWN, reduction="none"
+            )
+            for name, classifier in zip(self.names, self.classifiers, strict=True)
+        ]
+        known = mean((attribute != UNKNOWN).float())
+        # Where no image is known all losses are 0, and so is their quotient.
+        return mean(torch.stack(losses, dim=1)) / known.clamp(min=1e-12)
 
-    def forward(self, path: Path, attribute: Tensor) -> Tensor:
+    def forward(self, path: Path, attribute: Tensor, mean: BatchMean = over_batch) -> Tensor:
         """Return the loss, a scalar in nats, for a path and attribute values (N,)."""
-        losses = self.by_layer(path, attribute)
+        losses = self.by_layer(path, attribute, mean)
         return losses.sum() if self.reduction == "sum" else losses.mean()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pathlens.decoupling.losses.batch_mean import BatchMean, over_batch
 from pathlens.decoupling.path import Path
 
 
@@ -20,8 +21,8 @@ class Sparsity:
 
     target: float = 0.0
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Path, mean: BatchMean = over_batch) -> Tensor:
         """Return the loss, a scalar in gates, of a path that carries a gradient."""
-        return torch.stack(
-            [(path[n].sum(dim=1).mean() - self.target * path[n].shape[1]).abs() for n in path]
-        ).sum()
+        on = mean(torch.stack([path[name].sum(dim=1) for name in path], dim=1))
+        filters = on.new_tensor([path[name].shape[1] for name in path])
+        return (on - self.target * filters).abs().sum()

@@ -1,4 +1,4 @@
-"""Improved semantic hashing: a binary gate vector that gradient descent can train.
+"""Improved semantic hashing: soft or binary gates, by a coin for each image.
 
 Source: Kaiser & Bengio, "Discrete autoencoders for sequence models", arXiv 1801.09797; used for gates
 by Li et al., "Interpretable Neural Network Decoupling", ECCV 2020 (arXiv 1906.01166).
@@ -7,15 +7,11 @@ by Li et al., "Interpretable Neural Network Decoupling", ECCV 2020 (arXiv 1906.0
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-GateMode = Literal["hash", "hard", "soft", "straight-through"]
-"""How logits become gates; see `gates_from_logits`."""
-
-GATE_MODES: tuple[GateMode, ...] = ("hash", "hard", "soft", "straight-through")
+from pathlens.decoupling.hashing.base import GLOBAL_DRAWS, Draws, with_gradient_of
 
 
 @dataclass(frozen=True)
@@ -26,11 +22,25 @@ class SemanticHashing:
         noise: Standard deviation of the Gaussian noise on the logits; 1 in the paper.
         binary_share: Probability that a sample gets the binary vector instead of the soft one.
         shared_coin: Whether one coin per sample decides for all layers, instead of one per layer.
+        draws: Where the random numbers come from.
     """
 
     noise: float = 1.0
     binary_share: float = 0.5
     shared_coin: bool = False
+    draws: Draws = GLOBAL_DRAWS
+
+    def sample(self, logits: Tensor, coin: Tensor | None = None) -> Tensor:
+        """Gates of a training batch, as `semantic_hash`."""
+        return semantic_hash(logits, self, coin)
+
+    def soft(self, logits: Tensor) -> Tensor:
+        """`saturating_sigmoid` of the logits."""
+        return saturating_sigmoid(logits)
+
+    def shared(self, logits: Tensor) -> Tensor | None:
+        """The coin (N, 1) of all layers, if they share one."""
+        return draw_coin(logits, self) if self.shared_coin else None
 
 
 def saturating_sigmoid(logits: Tensor) -> Tensor:
@@ -54,44 +64,13 @@ def semantic_hash(logits: Tensor, hashing: SemanticHashing, coin: Tensor | None 
     """
     noisy = logits
     if hashing.noise > 0:
-        noisy = logits + hashing.noise * torch.randn_like(logits)
+        noisy = logits + hashing.noise * hashing.draws.normal(logits)
     soft = saturating_sigmoid(noisy)
     if coin is None:
         coin = draw_coin(logits, hashing)
-    return torch.where(coin, _with_gradient_of(noisy > 0, soft), soft)
+    return torch.where(coin, with_gradient_of(noisy > 0, soft), soft)
 
 
 def draw_coin(logits: Tensor, hashing: SemanticHashing) -> Tensor:
     """One coin per sample: (N, 1) bool, True with probability `binary_share`."""
-    return torch.rand(logits.shape[0], 1, device=logits.device) < hashing.binary_share
-
-
-def gates_from_logits(
-    logits: Tensor, mode: GateMode, hashing: SemanticHashing, coin: Tensor | None = None
-) -> Tensor:
-    """Turn logits g into gates.
-
-    Args:
-        logits: g, (N, filters).
-        mode: "hash" as `semantic_hash`; "hard" 1(g > 0), without gradient; "soft"
-            saturating_sigmoid(g), without noise; "straight-through" hard values with the gradient of
-            the soft ones.
-        hashing: Settings for "hash".
-        coin: As in `semantic_hash`.
-    """
-    if mode == "hash":
-        return semantic_hash(logits, hashing, coin)
-    if mode == "soft":
-        return saturating_sigmoid(logits)
-    hard = (logits > 0).to(logits.dtype)
-    if mode == "hard":
-        return hard
-    if mode == "straight-through":
-        return _with_gradient_of(logits > 0, saturating_sigmoid(logits))
-    raise ValueError(f"gates must be one of {GATE_MODES}, not {mode!r}")
-
-
-def _with_gradient_of(binary: Tensor, soft: Tensor) -> Tensor:
-    # soft - soft.detach() is exactly 0, so the values stay exactly 0 and 1; (binary - soft) + soft
-    # would round.
-    return binary.to(soft.dtype) + (soft - soft.detach())
+    return hashing.draws.uniform(logits[:, :1]) < hashing.binary_share
