@@ -194,6 +194,7 @@ def _plan(
         transform=config.view.to_json(),
         classes=config.classes,
         macs_dense=network.cost.dense,
+        extra={} if network.applied else {"gates": "decided, but not applied"},
     )
 
 
@@ -262,8 +263,9 @@ class _Recorder:
         x = normalise(centre(canvas, self.loader.view).to(self.device))
         output, path = self.network.with_path(x, gates="hard", responses=False)
         confidence, prediction = scores_of(output).float().softmax(dim=1).max(dim=1)
-        # float64 keeps every multiply-add of a large network.
-        macs = self.network.cost.macs({name: z.cpu().double() for name, z in path.items()})
+        # float64 keeps every multiply-add of a large network. Gates that are not applied spare none.
+        ran = {name: z if self.network.applied else torch.ones_like(z) for name, z in path.items()}
+        macs = self.network.cost.macs({name: z.cpu().double() for name, z in ran.items()})
         frame = pd.DataFrame(
             {
                 "image": [self.images.ids[i] for i in positions],

@@ -1,8 +1,8 @@
 """The training room: the loop, recipes and checkpoints."""
 
 from pathlens.training.api import train
+from pathlens.training.interrupt import InterruptedTraining
 from pathlens.training.loading import LoadedRun, load, load_run
-from pathlens.training.loop import InterruptedTraining
 from pathlens.training.recipe import Recipe, load_recipe, shipped_recipes
 
 __all__ = [

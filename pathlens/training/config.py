@@ -38,6 +38,9 @@ class Config:
         precision: "float32", or "bfloat16" for mixed precision in training; measured in float32.
         images: Fingerprint of the training images (ids and labels), so that a resumed run sees the
             same ones.
+        unapplied: Whether the gating modules are trained beside the plain network of `start_from`,
+            which stays as it is, and never applied.
+        compile: Whether training steps run through `torch.compile`.
     """
 
     model: str
@@ -56,6 +59,8 @@ class Config:
     seed: int
     precision: str = "float32"
     images: str = ""
+    unapplied: bool = False
+    compile: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -90,4 +95,8 @@ class Config:
         if self.plain:
             return plain
         example = torch.zeros(1, 3, self.view.size, self.view.size)
-        return decouple(plain, example, gating=self.recipe.gating)
+        network = decouple(plain, example, gating=self.recipe.gating)
+        if self.unapplied:
+            network.applied = False
+            network.model.requires_grad_(False)
+        return network

@@ -13,11 +13,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pathlens.datasets.loader import ImageLoader, augment, centre, normalise
 from pathlens.decoupling.network import DecoupledNetwork
+from pathlens.training.distributed import World
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Accuracy and cost of a network on one split, with hard gates.
+
+    Of gates that are not applied, density and MACs are those that would be.
 
     Attributes:
         images: Number of images that could be read.
@@ -47,18 +50,38 @@ def scores_of(output: Any) -> Tensor:
 
 def in_order(count: int, batch_size: int) -> Iterator[Sequence[int]]:
     """Positions 0 to count - 1 in batches."""
-    return (range(i, min(i + batch_size, count)) for i in range(0, count, batch_size))
+    return in_batches(range(count), batch_size)
+
+
+def in_batches(positions: Sequence[int], batch_size: int) -> Iterator[Sequence[int]]:
+    """Positions in batches, in their order."""
+    return (positions[i : i + batch_size] for i in range(0, len(positions), batch_size))
 
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, loader: ImageLoader, *, device: str = "cpu", batch_size: int = 256
+    network: nn.Module,
+    loader: ImageLoader,
+    *,
+    device: str = "cpu",
+    batch_size: int = 256,
+    world: World | None = None,
 ) -> Evaluation:
-    """Measure a network on all readable images of a loader, each once, in eval mode."""
+    """Measure a network on all readable images of a loader, each once, in eval mode.
+
+    Args:
+        network: Left in eval mode.
+        loader: The images.
+        device: Where the network is.
+        batch_size: Images a batch.
+        world: The processes that share the work, every image being measured by one of them.
+    """
     network.eval()
     labels = _labels(loader)
-    images, right, loss, density, macs = 0, 0.0, 0.0, 0.0, 0.0
-    for batch in loader.batches(in_order(len(loader.split), batch_size)):
+    world = world or World()
+    images, right, loss, density, macs = 0.0, 0.0, 0.0, 0.0, 0.0
+    mine = world.part(range(len(loader.split)))
+    for batch in loader.batches(in_batches(mine, batch_size)):
         count = len(batch.positions)
         if not count:
             continue
@@ -75,8 +98,9 @@ def evaluate(
         loss += float(nn.functional.cross_entropy(scores, target, reduction="sum"))
         right += float((scores.argmax(1) == target).sum())
         images += count
-    n = max(1, images)
-    return Evaluation(images, right / n, loss / n, density / n, macs / n)
+    images, right, loss, density, macs = world.sum(images, right, loss, density, macs)
+    n = max(1.0, images)
+    return Evaluation(int(images), right / n, loss / n, density / n, macs / n)
 
 
 def _labels(loader: ImageLoader) -> Tensor:
@@ -102,14 +126,18 @@ def estimate_batch_norm(
     images cost a ResNet-20 on CIFAR-10 several points.
 
     Args:
-        network: Left in eval mode.
+        network: Left in eval mode. Where gates are not applied, its own BNs stay as they are, and
+            those of the gating modules are estimated.
         loader: Training images.
         positions: Which of them to use.
         seed: Decides crops and mirroring.
         device: Where the network is.
         batch_size: Images a batch; each counts the same.
     """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    own: nn.Module = network
+    if isinstance(network, DecoupledNetwork) and not network.applied:
+        own = network.gating
+    norms = [module for module in own.modules() if isinstance(module, _BatchNorm)]
     norms = [norm for norm in norms if norm.running_mean is not None]
     if not norms or len(positions) < 2:
         return

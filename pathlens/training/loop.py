@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pathlens.datasets.loader import ImageLoader, augment, normalise
+from pathlens.datasets.loader import ImageLoader, normalise
+from pathlens.decoupling.hashing import GLOBAL_DRAWS, Draws
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.errors import PathLensError
-from pathlens.files import write_text
 from pathlens.runs import Run
+from pathlens.training import history, randomness
+from pathlens.training.attributes import attribute_values
 from pathlens.training.checkpoint import load_checkpoint, save_checkpoint
+from pathlens.training.compiling import compiled
 from pathlens.training.config import Config
+from pathlens.training.density import Density
+from pathlens.training.distributed import World
 from pathlens.training.evaluation import evaluate, scores_of
+from pathlens.training.interrupt import InterruptedTraining, stop_on_interrupt
 from pathlens.training.objective import Objective
-from pathlens.training.schedule import hashing_at, lr_factor
-
-_SHORT = {
-    "classification": "class",
-    "mutual_information": "info",
-    "alignment": "align",
-    "sparsity": "sparse",
-    "train_accuracy": "acc",
-    "density": "on",
-}
-
-
-class InterruptedTraining(PathLensError):
-    """Training was stopped by the user; what was done is saved."""
+from pathlens.training.optimiser import build_optimiser, set_rates, set_train_mode
+from pathlens.training.schedule import hashing_at
 
 
 class Trainer:
@@ -51,8 +41,9 @@ class Trainer:
         teacher: Plain network to learn from, or None.
         train: Training images.
         validation: Images that choose among checkpoints and are watched.
-        device: Where to train.
         progress: Whether to show progress bars.
+        tensorboard: Whether to write event files; a run that has some goes on with them.
+        world: The processes that train together, and the device of this one.
     """
 
     def __init__(
@@ -64,10 +55,14 @@ class Trainer:
         train: ImageLoader,
         validation: ImageLoader,
         *,
-        device: str = "cpu",
         progress: bool = True,
+        tensorboard: bool = False,
+        world: World | None = None,
     ) -> None:
-        self.config, self.run, self.device, self.progress = config, run, device, progress
+        self.config, self.run, self.world = config, run, world or World()
+        device = self.device = self.world.device
+        self.progress = progress and self.world.leads
+        self.tensorboard = tensorboard
         # Channels last is the layout in which convolutions run fastest, on CPU by a quarter.
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.teacher = teacher
@@ -75,8 +70,10 @@ class Trainer:
             self.teacher = teacher.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.train, self.validation = train, validation
         losses = config.recipe.losses
-        self.objective = Objective(losses, network, len(config.classes)).to(device)
-        self.optimiser = self._optimiser()
+        attribute = None if config.plain else attribute_values(losses, train.split, config.seed)
+        self.objective = Objective(losses, network, len(config.classes), attribute).to(device)
+        self.density = Density.of(losses, network)
+        self.optimiser = build_optimiser(config, network, self.objective)
         self.steps = -(-len(train.split) // config.batch_size)
         self.epoch, self.step = 0, 0
         self.sums: dict[str, float] = {}
@@ -85,28 +82,13 @@ class Trainer:
         labels = train.split.labels
         assert labels is not None  # only labelled splits are trained on
         self.labels = torch.from_numpy(np.asarray(labels, dtype=np.int64))
+        self._forward = compiled(self._call(), config.compile)
+        self._teach = compiled(self.teacher, config.compile)
 
-    def _optimiser(self) -> torch.optim.SGD:
-        settings = self.config.recipe.optimiser
-        scratch = self.config.weights is None and self.config.start_from is None
-        peak = settings.lr_from_scratch if scratch else settings.lr
-        peak *= self.config.batch_size / self.config.recipe.batch_size
-        backbone: list[nn.Parameter] = list(self.network.parameters())
-        groups: list[dict[str, Any]] = []
-        if isinstance(self.network, DecoupledNetwork):
-            backbone = list(self.network.model.parameters())
-            extra = [*self.network.gating.parameters(), *self.objective.parameters()]
-            groups.append(
-                {
-                    "params": extra,
-                    "peak": settings.gating_lr,
-                    "weight_decay": settings.gating_weight_decay,
-                }
-            )
-        groups.append({"params": backbone, "peak": peak, "weight_decay": settings.weight_decay})
-        return torch.optim.SGD(
-            groups, lr=peak, momentum=settings.momentum, nesterov=settings.nesterov
-        )
+    def _call(self) -> Callable[..., Any]:
+        """What a training step runs."""
+        network = self.network
+        return network.with_path if isinstance(network, DecoupledNetwork) else network
 
     # ------------------------------------------------------------------ the loop
 
@@ -118,58 +100,70 @@ class Trainer:
             PathLensError: If the loss is no longer a number, or the disk is full.
         """
         self._resume()
-        with _stop_on_interrupt() as stop:
+        self.world.copy_from_leader(self.network)
+        self.world.copy_from_leader(self.objective)
+        board = self._board()
+        with stop_on_interrupt() as stop, self._bar() as bar:
             while self.epoch < self.config.epochs:
-                self._train_epoch(stop)
+                self._train_epoch(stop, bar)
                 self._finish_epoch()
-                if stop.is_set():  # it came while the epoch was measured
+                self._tell(board, bar)
+                if self._wanted(stop):  # it came while the epoch was measured
                     self._interrupt()
+        if board is not None:
+            board.close()
 
-    def _train_epoch(self, stop: threading.Event) -> None:
-        self.network.train()
+    def _train_epoch(self, stop: threading.Event, bar: tqdm[Any]) -> None:
+        set_train_mode(self.network, self.config.recipe.optimiser)
         started = time.perf_counter()
-        order = self._order()
-        plan = [
-            order[i : i + self.config.batch_size]
-            for i in range(self.step * self.config.batch_size, len(order), self.config.batch_size)
-        ]
-        bar = tqdm(
-            total=self.steps,
-            initial=self.step,
-            desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
-            disable=not self.progress,
-            leave=False,
-            dynamic_ncols=True,
-        )
-        with bar:
-            for batch in self.train.batches(plan):
-                if len(batch.positions) > 1:  # a BN cannot train on one image
-                    self._train_step(batch.canvas, self.labels[torch.from_numpy(batch.positions)])
-                self.step += 1
-                bar.update()
-                bar.set_postfix(self._shown(), refresh=False)
-                if stop.is_set():
-                    self._add(seconds=time.perf_counter() - started)
-                    self._interrupt()
+        bar.set_description_str(f"epoch {self.epoch + 1}/{self.config.epochs}", refresh=False)
+        seeds = randomness.image_seeds(len(self.train.split), self.config.seed, self.epoch)
+        for batch in self.train.batches(self._plan()):
+            count = len(batch.positions)
+            images, short = self.world.sum(count, count < 2)
+            if not short:  # a BN cannot train on one image
+                positions = torch.from_numpy(batch.positions)
+                mine = seeds[batch.positions].tolist()
+                self._train_step(batch.canvas, positions, mine, count / images)
+            self.step += 1
+            bar.set_postfix(history.short(self._means()), refresh=False)
+            bar.update()
+            if self._wanted(stop):
+                self._add(seconds=time.perf_counter() - started)
+                self._interrupt()
         self._add(seconds=time.perf_counter() - started)
 
-    def _train_step(self, canvas: torch.Tensor, labels: torch.Tensor) -> None:
+    def _plan(self) -> list[Any]:
+        """What is left of the epoch: this process's part of every batch."""
+        order = randomness.epoch_order(len(self.train.split), self.config.seed, self.epoch)
+        size = self.config.batch_size
+        begins = range(self.step * size, len(order), size)
+        return [self.world.slice(order[begin : begin + size]) for begin in begins]
+
+    def _train_step(
+        self, canvas: Tensor, positions: Tensor, seeds: Sequence[int], share: float
+    ) -> None:
         progress = (self.epoch + self.step / self.steps) / self.config.epochs
-        self._set_schedule(progress)
-        x = normalise(augment(canvas, self.train.view, self._generator()).to(self.device))
-        x = x.contiguous(memory_format=torch.channels_last)
-        labels = labels.to(self.device)
+        mean = self.world.mean(share)
+        torch.manual_seed(  # for dropout, which knows no images
+            randomness.mix(self.config.seed, self.epoch, self.step + 1, self.world.rank)
+        )
+        x, draws = randomness.draw(canvas, self.train.view, seeds, self._columns())
+        self._set_schedule(progress, draws.to(self.device))
+        x = normalise(x.to(self.device)).contiguous(memory_format=torch.channels_last)
+        labels, positions = self.labels[positions].to(self.device), positions.to(self.device)
         teacher, path = None, None
         with self._autocast():
-            if self.teacher is not None and self.config.recipe.losses.distillation:
+            if self._teach is not None and self.config.recipe.losses.distillation:
                 with torch.no_grad():
-                    teacher = scores_of(self.teacher(x)).float()
+                    teacher = scores_of(self._teach(x)).float()
             if isinstance(self.network, DecoupledNetwork):
-                output, path = self.network.with_path(x, responses=self.objective.needs_responses)
+                output, path = self._forward(x, responses=self.objective.needs_responses)
             else:
-                output = self.network(x)
+                output = self._forward(x)
+        self._set_schedule(progress)  # the draws are used up
         scores = scores_of(output).float()
-        parts = self.objective(scores, labels, path, teacher, progress)
+        parts = self.objective(scores, labels, path, teacher, progress, positions, mean)
         loss = torch.stack(list(parts.values())).sum()
         if not torch.isfinite(loss):
             raise PathLensError(
@@ -178,24 +172,32 @@ class Trainer:
             )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.world.sum_gradients(p for g in self.optimiser.param_groups for p in g["params"])
         self.optimiser.step()
-        right = (scores.detach().argmax(1) == labels).float().mean()
-        values = {name: float(part.detach()) for name, part in parts.items()}
-        if path is not None:
-            values["density"] = float(path.density().detach())
-        self._add(loss=float(loss.detach()), train_accuracy=float(right), steps=1.0, **values)
+        with torch.no_grad():
+            values = {name: float(part) for name, part in parts.items()}
+            values["train_accuracy"] = float(mean((scores.argmax(1) == labels).float()))
+            if path is not None:
+                values["density"] = float(mean(path.concatenate().mean(dim=1)))
+        self._add(loss=float(loss.detach()), steps=1.0, **values)
+
+    def _columns(self) -> int:
+        """Random numbers an image that its gates can ask for: one a filter and a coin a layer."""
+        layers = self.network.layers if isinstance(self.network, DecoupledNetwork) else None
+        return 0 if layers is None else layers.filters + len(layers)
 
     def _autocast(self) -> torch.autocast:
         """Mixed precision, if asked for; weights, gates and losses stay in float32."""
         mixed = self.config.precision == "bfloat16"
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=mixed)
 
-    def _set_schedule(self, progress: float) -> None:
-        factor = lr_factor(self.config.recipe.optimiser, progress)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
+    def _set_schedule(self, progress: float, draws: Draws = GLOBAL_DRAWS) -> None:
+        recipe = self.config.recipe
+        set_rates(self.optimiser, recipe.optimiser, progress)
         if isinstance(self.network, DecoupledNetwork):
-            self.network.hashing = hashing_at(self.config.recipe.hash, progress)
+            self.network.hashing = hashing_at(recipe.hash, progress, draws)
+        if self.density is not None:
+            self.density.set(self.network, progress)
 
     def _finish_epoch(self) -> None:
         if not self.sums.get("steps"):
@@ -203,7 +205,8 @@ class Trainer:
                 f"No training image of '{self.config.data}' could be used ({self._why_none()}): check "
                 "the folder."
             )
-        measured = evaluate(self.network, self.validation, device=self.device)
+        self.world.average_statistics(self.network)
+        measured = evaluate(self.network, self.validation, device=self.device, world=self.world)
         row = {
             "epoch": self.epoch + 1,
             "lr": self.optimiser.param_groups[-1]["lr"],
@@ -218,28 +221,16 @@ class Trainer:
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
         if self.config.recipe.keep == "best" and measured.accuracy > self.best:
             self.best = measured.accuracy
-            save_checkpoint(self.run.folder / "best.pt", {"weights": self.network.state_dict()})
+            if self.world.leads:
+                save_checkpoint(self.run.folder / "best.pt", {"weights": self.network.state_dict()})
         self.save()
         self.write_history()
-        if self.progress:
-            tqdm.write(_line(row, self.config.epochs))
 
     def _why_none(self) -> str:
         if not self.train.failed:
             return "a step needs at least two images"
         position, reason = next(iter(self.train.failed.items()))
         return f"{self.train.split.ids[position]}: {reason}"
-
-    # ------------------------------------------------------------------ determinism
-
-    def _order(self) -> list[int]:
-        """Order of the training images in this epoch: the same after a resume."""
-        generator = torch.Generator().manual_seed(_mix(self.config.seed, self.epoch))
-        return torch.randperm(len(self.train.split), generator=generator).tolist()
-
-    def _generator(self) -> torch.Generator:
-        """Decides the augmentation of this step: the same after a resume."""
-        return torch.Generator().manual_seed(_mix(self.config.seed, self.epoch, self.step + 1))
 
     def _add(self, **values: float) -> None:
         for name, value in values.items():
@@ -249,14 +240,39 @@ class Trainer:
         steps = self.sums.get("steps", 0.0) or 1.0
         return {k: v / steps for k, v in self.sums.items() if k not in ("steps", "seconds")}
 
-    def _shown(self) -> dict[str, str]:
-        """Running means under short names, so that they fit a terminal."""
-        return {_SHORT.get(name, name): f"{mean:.3g}" for name, mean in self._means().items()}
+    # ------------------------------------------------------------------ telling
+
+    def _bar(self) -> tqdm[Any]:
+        """One bar for the whole training, so that the time left is that of the whole training."""
+        return tqdm(
+            total=self.config.epochs * self.steps,
+            initial=self.epoch * self.steps + self.step,
+            bar_format="{desc} {percentage:3.0f} %|{bar:16}| {elapsed}, {remaining} left{postfix}",
+            smoothing=0,  # the mean over all that was done, so that measuring epochs counts
+            disable=not self.progress,
+            leave=False,
+            dynamic_ncols=True,
+        )
+
+    def _board(self) -> history.TensorBoard | None:
+        folder = self.run.folder / "tensorboard"
+        if not self.world.leads or not (self.tensorboard or folder.is_dir()):
+            return None
+        return history.TensorBoard(folder, self.history)
+
+    def _tell(self, board: history.TensorBoard | None, bar: tqdm[Any]) -> None:
+        row = self.history[-1]
+        if board is not None:
+            board.add(row)
+        if self.progress:
+            tqdm.write(history.line(row, self.config.epochs, _left(bar)))
 
     # ------------------------------------------------------------------ saving
 
     def save(self) -> None:
         """Write the checkpoint: weights and all that resuming exactly needs."""
+        if not self.world.leads:
+            return
         state = {
             "epoch": self.epoch,
             "step": self.step,
@@ -265,12 +281,7 @@ class Trainer:
             "best": self.best,
             "optimiser": self.optimiser.state_dict(),
             "objective": self.objective.state_dict(),
-            "rng": torch.get_rng_state(),
         }
-        if self.device.startswith("cuda"):
-            state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
-        if self.device.startswith("mps"):
-            state["mps_rng"] = torch.mps.get_rng_state()
         weights = self.network.state_dict()
         save_checkpoint(self.run.checkpoint, {"weights": weights, "training": state})
 
@@ -289,13 +300,13 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step = state["epoch"], state["step"]
         self.sums, self.history, self.best = state["sums"], state["history"], state["best"]
-        torch.set_rng_state(state["rng"])
-        if "cuda_rng" in state and self.device.startswith("cuda"):
-            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-        if "mps_rng" in state and self.device.startswith("mps"):
-            torch.mps.set_rng_state(state["mps_rng"])
+
+    def _wanted(self, stop: threading.Event) -> bool:
+        """Whether any of the processes has been asked to stop."""
+        return self.world.sum(stop.is_set())[0] > 0
 
     def _interrupt(self) -> None:
+        self.world.average_statistics(self.network)
         self.save()
         where = f"in epoch {self.epoch + 1} of {self.config.epochs}"
         where += f" after step {self.step} of {self.steps}"
@@ -308,47 +319,13 @@ class Trainer:
 
     def write_history(self) -> None:
         """Write a row an epoch to the run's history.csv."""
-        names = list(dict.fromkeys(name for row in self.history for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.history)
-        write_text(self.run.folder / "history.csv", text.getvalue())
+        if self.world.leads:
+            history.write_csv(self.run.folder / "history.csv", self.history)
 
 
-def _mix(*numbers: int) -> int:
-    """One seed from several numbers, without overlap between neighbours."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _line(row: dict[str, float], epochs: int) -> str:
-    parts = [
-        f"epoch {row['epoch']:.0f}/{epochs}",
-        f"loss {row['loss']:.3f}",
-        f"train {row['train_accuracy']:.1%}",
-        f"validation {row['validation_accuracy']:.1%}",
-    ]
-    if "density" in row:
-        parts.append(f"gates on {row['validation_density']:.1%}")
-        parts.append(f"MACs {row['validation_macs_share']:.1%}")
-    return "  ".join([*parts, f"{row['seconds']:.0f} s"])
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a wish that the loop grants after the running step."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(*_: Any) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)  # a second Ctrl-C stops at once
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _left(bar: tqdm[Any]) -> float:
+    """Seconds that the rest of the training will take."""
+    state = bar.format_dict
+    done = state["n"] - state["initial"]
+    left: float = state["elapsed"] / max(1, done) * (state["total"] - state["n"])
+    return left

@@ -10,13 +10,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from pathlens.decoupling.constant import Constant
 from pathlens.decoupling.gating import Gating
+from pathlens.decoupling.top_k import TopK
 from pathlens.errors import PathLensError, unknown
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """SGD with momentum and its schedule; shares are of the whole training, rates are peaks."""
+    """SGD with momentum and its schedule; shares are of the whole training, rates are peaks.
+
+    Attributes:
+        freeze_batch_norm: Whether all BNs keep the statistics they start with. Training in several
+            processes then takes the steps that a single one would take.
+    """
 
     lr: float = 0.02
     lr_from_scratch: float = 0.1
@@ -28,33 +35,76 @@ class Optimiser:
     milestones: tuple[float, ...] = ()
     gating_lr: float = 0.1
     gating_weight_decay: float = 0.0
+    freeze_batch_norm: bool = False
 
 
 @dataclass(frozen=True)
 class Hash:
-    """Noise of the hash over training; shares are of the whole training."""
+    """Variant of the hash and its noise over training; shares are of the whole training.
 
+    Attributes:
+        kind: "semantic" hashing as published, or "gumbel" straight-through.
+        noise: Factor on the noise: Gaussian for "semantic", logistic for "gumbel".
+        noise_until: Until when the noise is whole; then it falls linearly, to 0 at `hard_from`.
+        hard_from: From when there is no noise and every gate is binary; 1: never.
+        shared_coin: "semantic": one coin per image for all layers, instead of one per layer.
+        temperature: "gumbel": softness of the gradient.
+    """
+
+    kind: Literal["semantic", "gumbel"] = "semantic"
     noise: float = 1.0
     noise_until: float = 1.0
     hard_from: float = 1.0
+    shared_coin: bool = False
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Weights and kinds of the losses beside the cross-entropy; shares are of the whole training."""
+    """Weights and kinds of the losses beside the cross-entropy; shares are of the whole training.
+
+    Attributes:
+        mutual_information: Weight of the auxiliary classifiers' loss.
+        mutual_information_reduction: Over layers: "sum" or "mean".
+        mutual_information_ramp: Between which shares of training the weight grows from 0.
+        attribute: What the auxiliary classifiers read (`pathlens.training.attributes`).
+        attribute_table: "superclass": table of classes; "concept": concept file, or the data set's own
+            concepts if empty. Relative to the recipe's folder.
+        attribute_name: "concept": which one; "superclass": column of the table, or all together.
+        attribute_buckets: "instance": number of values at most.
+        alignment: Weight of the divergence between gates and responses.
+        alignment_direction: "response-gates" is KL(softmax(r) || softmax(z)).
+        alignment_reduction: "batch", or "element" to divide by the filters as well.
+        alignment_detach: Whether responses are constant targets.
+        sparsity: Whose share has a target: of gates layer by layer ("gates"), of filters over all
+            layers ("filters"), or of multiply-adds ("macs").
+        sparsity_weight: Weight of the distance from the target; 0 for top-k gates, which are set to
+            it.
+        sparsity_target: The share at the end.
+        sparsity_lowered_until: When the target is reached, lowered from 1 by a cosine.
+        sparsity_floor: "filters", "macs": gate density below which no layer is pushed.
+        saliency: Weight of the L1 norm of the saliencies of top-k gates.
+        distillation: Weight of the teacher against the labels.
+        distillation_temperature: Softness of the teacher's scores.
+    """
 
     mutual_information: float = 0.0
     mutual_information_reduction: Literal["sum", "mean"] = "sum"
     mutual_information_ramp: tuple[float, ...] = (0.0, 0.0)
+    attribute: Literal["class", "superclass", "concept", "instance"] = "class"
+    attribute_table: str = ""
+    attribute_name: str = ""
+    attribute_buckets: int = 1024
     alignment: float = 0.0
     alignment_direction: Literal["response-gates", "gates-response"] = "response-gates"
     alignment_reduction: Literal["batch", "element"] = "element"
     alignment_detach: bool = False
-    sparsity: Literal["gates", "macs"] = "gates"
+    sparsity: Literal["gates", "filters", "macs"] = "gates"
     sparsity_weight: float = 0.0
     sparsity_target: float = 0.5
     sparsity_lowered_until: float = 0.0
     sparsity_floor: float = 0.0
+    saliency: float = 0.0
     distillation: float = 0.0
     distillation_temperature: float = 4.0
 
@@ -81,7 +131,7 @@ class Recipe:
     min_steps: int = 0
     keep: Literal["last", "best"] = "last"
     optimiser: Optimiser = field(default_factory=Optimiser)
-    gating: Gating = field(default_factory=Gating)
+    gating: Gating | TopK | Constant = field(default_factory=Gating)
     hash: Hash = field(default_factory=Hash)
     losses: Losses = field(default_factory=Losses)
 
@@ -113,13 +163,27 @@ class Recipe:
         """The inverse of `to_json`.
 
         Raises:
-            PathLensError: If a setting is unknown or of the wrong type.
+            PathLensError: If a setting is unknown or of the wrong type, or settings contradict each
+                other.
         """
         recipe: Recipe = _build(Recipe, entry, str(entry.get("name", "recipe")))
+        fault = _contradiction(recipe)
+        if fault is not None:
+            raise PathLensError(f"Recipe {recipe.name}: {fault}.")
         return recipe
 
 
-_LEAST = {"batch_size": 2, "reduction": 1, "distillation_temperature": 0.01, "opening": -math.inf}
+GATINGS: dict[str, Any] = {"hashed": Gating, "top-k": TopK, "constant": Constant}
+"""Kinds of gating by the name that a recipe gives; the first if it gives none."""
+
+_LEAST = {
+    "batch_size": 2,
+    "reduction": 1,
+    "distillation_temperature": 0.01,
+    "temperature": 0.01,
+    "attribute_buckets": 2,
+    "opening": -math.inf,
+}
 """Smallest sensible values of settings that may not be 0 (or may be negative)."""
 
 _SECTIONS: dict[str, Any] = {
@@ -128,6 +192,26 @@ _SECTIONS: dict[str, Any] = {
     "hash": Hash,
     "losses": Losses,
 }
+
+
+def _contradiction(recipe: Recipe) -> str | None:
+    """What is wrong with settings that are right one by one, and what to do; None if nothing."""
+    losses, top_k = recipe.losses, isinstance(recipe.gating, TopK)
+    if losses.attribute == "superclass" and not losses.attribute_table:
+        return "attribute superclass needs attribute_table, a table with a row for every class"
+    if losses.attribute == "concept" and not losses.attribute_name:
+        return "attribute concept needs attribute_name, the name of the concept"
+    if losses.saliency and not top_k:
+        return "saliency is a loss of top-k gates: set it to 0, or kind in [gating] to top-k"
+    if top_k and losses.sparsity_weight:
+        return "top-k gates are set to the target and not pushed: set sparsity_weight to 0"
+    learns = losses.mutual_information or losses.alignment
+    if isinstance(recipe.gating, TopK) and recipe.gating.boost and learns:
+        return (
+            "with boost no gradient reaches top-k gates: set mutual_information and alignment to 0, "
+            "or boost to false"
+        )
+    return None
 
 
 def shipped_recipes() -> list[str]:
@@ -153,9 +237,14 @@ def load_recipe(name: str) -> Recipe:
     else:
         raise unknown("recipe", name, shipped_recipes())
     try:
-        return Recipe.from_json({**tomllib.loads(text), "name": name})
+        recipe = Recipe.from_json({**tomllib.loads(text), "name": name})
     except tomllib.TOMLDecodeError as error:
         raise PathLensError(f"Recipe {name} is not valid TOML: {error}.") from error
+    if not recipe.losses.attribute_table:
+        return recipe
+    # Absolute, so that a run can be resumed from anywhere.
+    table = Path(name).resolve().parent / recipe.losses.attribute_table
+    return replace(recipe, losses=replace(recipe.losses, attribute_table=str(table)))
 
 
 def _build(kind: Any, entry: Mapping[str, Any], name: str) -> Any:
@@ -167,10 +256,24 @@ def _build(kind: Any, entry: Mapping[str, Any], name: str) -> Any:
         if key in _SECTIONS and kind is Recipe:
             if not isinstance(value, Mapping):
                 raise PathLensError(f"Recipe {name}: [{key}] must be a section, not {value!r}.")
-            settings[key] = _build(_SECTIONS[key], value, name)
+            settings[key] = _build(_section(key, value, name), value, name)
         else:
             settings[key] = _checked(name, key, value, str(known[key].type))
-    return kind(**settings)
+    try:
+        return kind(**settings)
+    except ValueError as error:
+        raise PathLensError(f"Recipe {name}: {error}.") from error
+
+
+def _section(key: str, entry: Mapping[str, Any], name: str) -> Any:
+    """The settings that a section holds, which for gating depend on its kind."""
+    if key != "gating" or "kind" not in entry:
+        return _SECTIONS[key]
+    if entry["kind"] not in list(GATINGS):
+        raise PathLensError(
+            f"Recipe {name}: kind must be {' or '.join(GATINGS)}, not {entry['kind']!r}."
+        )
+    return GATINGS[entry["kind"]]
 
 
 def _checked(name: str, key: str, value: Any, annotation: str) -> Any:

@@ -133,7 +133,9 @@ def test_mac_budget_is_the_squared_excess_over_the_target(network, path):
     loss.backward()
     assert network.gating_module(1).fc2.bias.grad.abs().sum() > 0
     assert share < 0.99
-    assert MacBudget(network.cost, 0.99)(path).item() == 0  # within the budget nothing is pulled open
+    assert (
+        MacBudget(network.cost, 0.99)(path).item() == 0
+    )  # within the budget nothing is pulled open
 
 
 @pytest.mark.parametrize("floor", [0.2, 0.7, 1.0])

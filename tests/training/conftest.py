@@ -1,8 +1,18 @@
 """Small trainings that take a second or two."""
 
 import pytest
+import torch
 
 from pathlens.training import train
+from pathlens.training.checkpoint import load_checkpoint
+
+
+def weights_of(run):
+    return load_checkpoint(run.checkpoint)["weights"]
+
+
+def same_weights(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from pathlens.decoupling import GumbelHashing, TopK
 from pathlens.errors import PathLensError
 from pathlens.training.recipe import Hash, Losses, Optimiser, Recipe, load_recipe, shipped_recipes
 from pathlens.training.schedule import (
@@ -14,7 +15,7 @@ from pathlens.training.schedule import (
 )
 
 
-@pytest.mark.parametrize("name", ["short", "released"])
+@pytest.mark.parametrize("name", ["short", "released", "top-k"])
 def test_shipped_recipes_load_and_survive_json(name):
     assert name in shipped_recipes()
     recipe = load_recipe(name)
@@ -38,7 +39,25 @@ def test_released_has_the_published_settings():
         ("epochs = 3\nspeed = 9", "Unknown setting 'speed'"),
         ("epochs = 'three'", "epochs must be a whole number"),
         ("epochs = true", "epochs must be a whole number"),
-        ("[losses]\nsparsity = 'weights'", "sparsity must be gates or macs"),
+        ("[losses]\nsparsity = 'weights'", "sparsity must be gates or filters or macs"),
+        ("[hash]\nkind = 'magic'", "kind must be semantic or gumbel"),
+        ("[hash]\ntemperature = 0", "temperature must be at least 0.01"),
+        ("[gating]\nkind = 'magic'", "kind must be hashed or top-k"),
+        ("[gating]\nkind = ['top-k']", "kind must be hashed or top-k"),
+        ("[gating]\nkind = 'top-k'\nreduction = 2", "Unknown setting 'reduction'"),
+        ("[gating]\nboost = true", "Unknown setting 'boost'"),
+        ("[gating]\nkind = 'top-k'\nboost = 1", "boost must be bool"),
+        ("[gating]\nstart = 'released'\nbias = false", "a released start without biases is dead"),
+        ("[gating]\nkind = 'top-k'\n[losses]\nalignment = 1", "no gradient reaches top-k gates"),
+        (
+            "[gating]\nkind = 'top-k'\n[losses]\nsparsity_weight = 1",
+            "set sparsity_weight to 0",
+        ),
+        ("[losses]\nsaliency = 1e-8", "saliency is a loss of top-k gates"),
+        ("[losses]\nattribute = 'colour'", "attribute must be class or superclass or concept or"),
+        ("[losses]\nattribute = 'superclass'", "needs attribute_table"),
+        ("[losses]\nattribute = 'concept'", "needs attribute_name"),
+        ("[losses]\nattribute_buckets = 1", "attribute_buckets must be at least 2"),
         ("[optimiser]\nlr = 'fast'", "lr must be a number"),
         ("epochs = ", "not valid TOML"),
         ("optimiser = 3", r"\[optimiser\] must be a section"),
@@ -52,6 +71,41 @@ def test_a_bad_recipe_says_what_is_wrong(tmp_path, text, message):
     (tmp_path / "own.toml").write_text(text)
     with pytest.raises(PathLensError, match=message):
         load_recipe(str(tmp_path / "own.toml"))
+
+
+def test_a_recipe_of_an_earlier_version_means_what_it_meant():
+    """Runs on disk hold no kind of hash, gating or attribute."""
+    entry = load_recipe("short").to_json()
+    for section, keys in {
+        "hash": ("kind", "shared_coin", "temperature"),
+        "gating": ("kind",),
+        "losses": (
+            "attribute",
+            "attribute_table",
+            "attribute_name",
+            "attribute_buckets",
+            "saliency",
+        ),
+    }.items():
+        for key in keys:
+            del entry[section][key]
+    assert Recipe.from_json(entry) == load_recipe("short")
+
+
+def test_a_table_is_looked_for_beside_the_recipe(tmp_path, monkeypatch):
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    (folder / "own.toml").write_text("[losses]\nattribute_table = 'groups.csv'\n")
+    monkeypatch.chdir(tmp_path)
+    losses = load_recipe("recipes/own.toml").losses
+    assert losses.attribute_table == str(folder / "groups.csv")
+
+
+def test_the_kinds_of_a_recipe_are_those_that_are_trained(tmp_path):
+    (tmp_path / "own.toml").write_text("[gating]\nkind = 'top-k'\nboost = false\nscale = 0.5\n")
+    recipe = load_recipe(str(tmp_path / "own.toml"))
+    assert recipe.gating == TopK(boost=False, scale=0.5)
+    assert Recipe.from_json(recipe.to_json()) == recipe
 
 
 def test_an_unknown_recipe_lists_the_shipped_ones():
@@ -86,6 +140,20 @@ def test_the_released_noise_never_ends():
     settings = load_recipe("released").hash
     assert hashing_at(settings, 0.999).noise == 1.0
     assert hashing_at(settings, 0.999).binary_share == 0.5
+
+
+def test_gumbel_noise_follows_the_same_schedule_at_one_temperature():
+    settings = Hash(kind="gumbel", noise=2.0, noise_until=0.4, hard_from=0.8, temperature=0.7)
+    found = [hashing_at(settings, t) for t in (0.3, 0.6, 0.8)]
+    assert [hashing.noise for hashing in found] == pytest.approx([2.0, 1.0, 0.0])
+    assert all(isinstance(h, GumbelHashing) and h.temperature == 0.7 for h in found)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.9])
+def test_one_coin_for_all_layers_if_asked_for(progress):
+    for shared in (False, True):
+        hashing = hashing_at(Hash(hard_from=0.5, noise_until=0.5, shared_coin=shared), progress)
+        assert hashing.shared_coin == shared
 
 
 def test_weights_and_targets_follow_their_ramps():

@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -19,13 +16,8 @@ from pathlens.training import InterruptedTraining, load, load_run, train
 from pathlens.training.checkpoint import load_checkpoint, weights_hash
 from pathlens.training.loop import Trainer
 
-
-def weights(run):
-    return load_checkpoint(run.checkpoint)["weights"]
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+from .conftest import same_weights as same
+from .conftest import weights_of as weights
 
 
 def test_a_finished_run_has_all_its_files_and_loads(quick):
@@ -45,11 +37,10 @@ def test_a_finished_run_has_all_its_files_and_loads(quick):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_decoupled_network_learns_and_meets_its_budget(quick, seed):
-    plain = quick(limit=None, width=0.5, epochs=8, plain=True, run=f"plain{seed}", seed=seed)
+def test_a_decoupled_network_learns_and_meets_its_budget(quick):
+    plain = quick(limit=None, width=0.5, epochs=8, plain=True, run="plain")
     assert plain.result["test"]["accuracy"] > 0.9
-    run = quick(limit=None, width=0.5, epochs=8, start_from=f"plain{seed}", seed=seed)
+    run = quick(limit=None, width=0.5, epochs=8, start_from="plain")
     test = run.result["test"]
     assert test["accuracy"] > 0.8
     assert 0.35 < test["macs_share"] < 0.6
@@ -85,23 +76,6 @@ def test_a_run_interrupted_within_an_epoch_resumes_to_the_same_weights(quick, mo
     )
     pd.testing.assert_frame_equal(first, second)
     assert whole.result["test"] == resumed.result["test"]
-
-
-def test_a_killed_run_resumes_to_the_same_weights(quick, runs):
-    whole = quick(run="whole", epochs=3)
-    command = (
-        "from pathlens.training import train; train('small_cnn', 'digits', width=0.25, limit=200, "
-        "epochs=3, batch_size=32, run='killed', progress=False)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", command], env={**os.environ})
-    checkpoint = runs / "killed" / "checkpoint.pt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (runs / "killed" / "result.json").exists()
-    assert same(weights(whole), weights(quick(run="killed", epochs=3)))
 
 
 def test_a_finished_run_is_not_trained_again(quick, capsys):
