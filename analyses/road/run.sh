@@ -12,15 +12,18 @@ mkdir -p "$work" && cd "$work"
 resnet=$shared/data/weights/resnet20-12fca82f.th
 squeezenet=$shared/data/weights/squeezenet1_1_imagenet_from_ncnn_fp16.pth
 flowers=$shared/data/flowers128
+floor=$root/analyses/road/floor.toml
 
-$pathlens train resnet20 --weights "$resnet" --data ./cifar10 --epochs 0 --plain --run published
-$pathlens train resnet20 --weights "$resnet" --data ./cifar10 --epochs 2 --plain --run resnet20-cifar10-plain
-$pathlens train resnet20 --weights "$resnet" --data ./cifar10 --epochs 2 --run resnet20-cifar10
-$pathlens train resnet20 --from resnet20-cifar10-plain --data ./cifar10 --epochs 2 --run decoupled-from-plain
+$pathlens train resnet20 --weights "$resnet" --data ./cifar10 --epochs 0 --plain --recipe "$floor" --run published
+$pathlens train resnet20 --weights "$resnet" --data ./cifar10 --epochs 2 --plain --recipe "$floor" \
+    --run resnet20-cifar10-plain
+$pathlens train resnet20 --weights "$resnet" --data ./cifar10 --epochs 2 --recipe "$floor" --run resnet20-cifar10
+$pathlens train resnet20 --from resnet20-cifar10-plain --data ./cifar10 --epochs 2 --recipe "$floor" \
+    --run decoupled-from-plain
 $pathlens train resnet20 --from resnet20-cifar10-plain --data ./cifar10 --epochs 2 \
     --recipe "$root/analyses/road/no_floor.toml" --run decoupled-from-plain-no-floor
-$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2 --plain
-$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2
+$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2 --plain --recipe "$floor"
+$pathlens train squeezenet1_1 --weights "$squeezenet" --data "$flowers" --epochs 2 --recipe "$floor"
 $pathlens record resnet20-cifar10
 $pathlens report runs/resnet20-cifar10/recordings/cifar10-test --layer 10
 $pathlens record squeezenet1-1-flowers128
