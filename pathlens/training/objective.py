@@ -26,10 +26,16 @@ from pathlens.training.schedule import mutual_information_weight, sparsity_targe
 
 SPARSITIES: dict[str, Callable[[Losses, DecoupledNetwork], Sparsity | FilterBudget | MacBudget]] = {
     "gates": lambda losses, network: Sparsity(),
-    "filters": lambda losses, network: FilterBudget(floor=losses.sparsity_floor),
-    "macs": lambda losses, network: MacBudget(network.cost, floor=losses.sparsity_floor),
+    "filters": lambda losses, network: FilterBudget(
+        floor=losses.sparsity_floor, least=losses.sparsity_target
+    ),
+    "macs": lambda losses, network: MacBudget(
+        network.cost, floor=losses.sparsity_floor, least=losses.sparsity_target
+    ),
 }
-"""Kinds of sparsity by the name that a recipe gives; their targets follow the schedule."""
+"""Kinds of sparsity by the name that a recipe gives; their targets follow the schedule.
+
+From the schedule's target down to the final one a budget pulls nothing; see `losses.corridor`."""
 
 
 class Objective(nn.Module):

@@ -105,8 +105,7 @@ def test_sparsity_is_the_distance_from_the_target_share(path, target):
 def test_filter_budget_counts_all_filters_alike(network, target, floor):
     _, path = network.with_path(X, force={1: 0.1, 2: 0.8})
     share = (8 * 0.1 + 5 * 0.8) / 13
-    expected = max(0.0, share - target) ** 2
-    expected += sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
+    expected = (share - target) ** 2 + sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
     assert FilterBudget(target, floor)(path).item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -126,23 +125,32 @@ def test_saliency_is_the_norm_of_all_positive_logits():
     assert Saliency()(path).item() == pytest.approx(expected / len(X), rel=1e-5)
 
 
-def test_mac_budget_is_the_squared_excess_over_the_target(network, path):
+def test_mac_budget_is_the_squared_distance_from_the_target(network, path):
     share = network.cost.macs(path).mean().item() / network.cost.dense
     loss = MacBudget(network.cost, 0.3)(path)
     assert loss.item() == pytest.approx((share - 0.3) ** 2, rel=1e-5)
     loss.backward()
     assert network.gating_module(1).fc2.bias.grad.abs().sum() > 0
-    assert share < 0.99
-    assert (
-        MacBudget(network.cost, 0.99)(path).item() == 0
-    )  # within the budget nothing is pulled open
+
+
+@pytest.mark.parametrize(
+    ("target", "least", "distance"),
+    [(0.4, 0.2, 0.2), (0.6, 0.6, 0.0), (0.9, 0.5, 0.0), (0.9, 0.7, -0.1), (0.4, 0.4, 0.2)],
+)
+def test_between_the_target_and_the_least_nothing_is_pulled(network, target, least, distance):
+    _, path = network.with_path(X, force={"*": 0.6})
+    budget = FilterBudget(target, least=least)
+    assert budget(path).item() == pytest.approx(distance**2, abs=1e-6)
+    share = network.cost.macs(path).mean().item() / network.cost.dense
+    moved = MacBudget(network.cost, share + target - 0.6, least=share + least - 0.6)
+    assert moved(path).item() == pytest.approx(distance**2, abs=1e-6)
 
 
 @pytest.mark.parametrize("floor", [0.2, 0.7, 1.0])
 def test_the_floor_pushes_layers_that_are_nearly_shut(network, floor):
     _, path = network.with_path(X, force={1: 0.1, 2: 0.8})
     share = network.cost.macs(path).mean().item() / network.cost.dense
-    expected = max(0.0, share - 0.3) ** 2 + sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
+    expected = (share - 0.3) ** 2 + sum(max(0.0, floor - d) ** 2 for d in (0.1, 0.8))
     assert MacBudget(network.cost, 0.3, floor)(path).item() == pytest.approx(expected, rel=1e-5)
 
 
