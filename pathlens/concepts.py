@@ -1,31 +1,51 @@
-"""Concept files: which images have which concepts, read and laid out as a matrix.
+"""Concept files: which images have which concepts; read, written and laid out as a matrix.
 
-A concept file is a CSV table with a header and the columns image, concept and, if wanted, value:
-how far the image has the concept, from 0 to 1, by default 1. An image that the file names lacks the
-concepts that it does not list; an empty concept names an image that has none; an image that the
-file does not name is unknown and left out of everything that is said about concepts.
+A concept file is a table, CSV with a header or Parquet (a name that ends in .parquet), with the
+columns image, concept and, if wanted, value: how far the image has the concept, from 0 to 1, by
+default 1. An image that the file names lacks the concepts that it does not list; an empty concept
+names an image that has none; an image that the file does not name is unknown and left out of
+everything that is said about concepts.
+
+The functions that build such tables, `build_masks`, `build_boxes`, `build_hierarchy`,
+`build_attributes` and `build_counts`, can be had from here as well; they live in
+`pathlens.concept_tables`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pathlens.errors import PathLensError
+from pathlens.files import write_bytes
 
 _REQUIRED = ["image", "concept"]
 _COLUMNS = [*_REQUIRED, "value"]
+_PARQUET = ".parquet"
+
+
+def __getattr__(name: str) -> Any:
+    # A door only: reading concepts loads none of what building them needs.
+    source = name.removeprefix("build_")
+    if source != name:
+        from pathlens.concept_tables.registry import SOURCES, builder
+
+        if source in SOURCES:
+            return builder(source)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def read_concepts(path: str | Path) -> pd.DataFrame:
     """Read a concept file.
 
     Args:
-        path: The CSV file, UTF-8.
+        path: The CSV file, UTF-8, or the Parquet file.
 
     Returns:
         Columns image (str), concept (str; empty: the image has none) and value (float, 0 to 1), a
@@ -44,6 +64,39 @@ def read_concepts(path: str | Path) -> pd.DataFrame:
     repeated = table.duplicated(_REQUIRED)
     _refuse(source, repeated, table, "repeats an image and concept: keep one of the two rows")
     return table.assign(value=_values(source, table))
+
+
+def write_concepts(path: str | Path, concepts: pd.DataFrame) -> None:
+    """Write a concept file, whole or not at all; `read_concepts` gives back the same values.
+
+    Args:
+        path: Where to: a name that ends in .csv or .parquet.
+        concepts: Columns image, concept, value.
+
+    Raises:
+        PathLensError: If the name ends otherwise, the disk is full or the folder may not be written.
+    """
+    target = Path(path)
+    check_suffix(target)
+    table = concepts[_COLUMNS]
+    if target.suffix.lower() == _PARQUET:
+        buffer = BytesIO()
+        table.to_parquet(buffer, index=False)
+        write_bytes(target, buffer.getvalue())
+    else:
+        write_bytes(target, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a name under which no concept file can be written.
+
+    Raises:
+        PathLensError: If it ends neither in .csv nor in .parquet.
+    """
+    if path.suffix.lower() not in (".csv", _PARQUET):
+        raise PathLensError(
+            f"A concept file is CSV or Parquet: let the name of {path} end in .csv or .parquet."
+        )
 
 
 def concept_matrix(
@@ -83,18 +136,31 @@ def concept_matrix(
 
 
 def _read_table(source: Path) -> pd.DataFrame:
+    parquet = source.suffix.lower() == _PARQUET
     try:
-        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = _read_parquet(source) if parquet else _read_csv(source)
     except FileNotFoundError as error:
         raise PathLensError(f"There is no concept file {source}.") from error
     except pd.errors.EmptyDataError as error:
         raise _empty(source) from error
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:  # those of pandas and Arrow are ValueErrors
         reason = " ".join(str(error).split())
+        form = "Parquet" if parquet else "a CSV table in UTF-8"
         raise PathLensError(
-            f"The concept file {source} cannot be read as a CSV table in UTF-8 ({reason})."
+            f"The concept file {source} cannot be read as {form} ({reason})."
         ) from error
-    return table.rename(columns=lambda name: name.strip())
+    return table.rename(columns=lambda name: str(name).strip())
+
+
+def _read_csv(source: Path) -> pd.DataFrame:
+    return pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+
+
+def _read_parquet(source: Path) -> pd.DataFrame:
+    """The table as from a CSV file: names as text, nothing where there is none."""
+    table = pd.read_parquet(source)
+    texts = [column for column in table.columns if column != "value"]
+    return table.astype(dict.fromkeys(texts, str)).where(table.notna(), "")
 
 
 def _checked_columns(source: Path, table: pd.DataFrame) -> pd.DataFrame:

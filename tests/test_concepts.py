@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pathlens.concepts import concept_matrix, read_concepts
+from pathlens.concepts import concept_matrix, read_concepts, write_concepts
 from pathlens.datasets import load_dataset
 from pathlens.errors import PathLensError
 
@@ -150,3 +150,43 @@ def test_concepts_of_scenes_survive_a_file(tmp_path):
 def test_reading_concepts_needs_no_torch():
     code = "import sys, pathlens.concepts; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "deep/t.PARQUET"])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_written_is_read(tmp_path, name, seed):
+    rng = np.random.default_rng(seed)
+    images = [f"ä, {n}\"'.png" for n in range(200)]
+    table = pd.DataFrame(
+        {"image": images, "concept": "NA", "value": rng.integers(0, 999, 200) / 998}
+    )
+    table.loc[3, ["concept", "value"]] = ["", 0.0]
+    write_concepts(tmp_path / name, table)
+    pd.testing.assert_frame_equal(read_concepts(tmp_path / name), table)
+
+
+def test_parquet_may_have_no_values_but_has_to_be_a_table(tmp_path):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"concept": [7, None], "image": ["a", "b"]}).astype(
+        {"concept": "Int64"}
+    ).to_parquet(path)
+    assert read_concepts(path).to_numpy().tolist() == [["7", "a", 1.0], ["", "b", 0.0]]
+    pd.DataFrame({"image": ["a", None], "concept": "x"}).to_parquet(path)
+    with pytest.raises(PathLensError, match=r"Row 2 .*names no image"):
+        read_concepts(path)
+    pd.DataFrame({"image": ["a"], "concept": "x", "value": [None]}).to_parquet(path)
+    with pytest.raises(PathLensError, match="number from 0 to 1"):
+        read_concepts(path)
+    path.write_bytes(b"PAR1 or not")
+    with pytest.raises(PathLensError, match="cannot be read as Parquet") as caught:
+        read_concepts(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(PathLensError, match="no concept file"):
+        read_concepts(tmp_path / "absent.parquet")
+
+
+def test_files_of_other_kinds_are_not_written(tmp_path):
+    table = pd.DataFrame({"image": ["a"], "concept": ["x"], "value": [1.0]})
+    with pytest.raises(PathLensError, match=r"end in .csv or .parquet"):
+        write_concepts(tmp_path / "t.xlsx", table)
+    assert list(tmp_path.iterdir()) == []
