@@ -8,8 +8,10 @@ import sys
 import typer
 
 from pathlens._version import __version__
+from pathlens.cli.concepts import concepts
 from pathlens.cli.demo import demo
 from pathlens.cli.layers import layers
+from pathlens.cli.merge import merge
 from pathlens.cli.record import record
 from pathlens.cli.report import report
 from pathlens.cli.train import train
@@ -24,8 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, layers, record, verify, report, demo):
+for command in (train, layers, record, merge, verify, report, demo):
     app.command()(command)
+app.add_typer(concepts, name="concepts")
 
 
 _STOPPED = (

@@ -16,7 +16,9 @@ def report(
     layer: Annotated[
         list[str] | None, Option(help="Number, name or glob; may be given several times.")
     ] = None,
-    concepts: Annotated[Path | None, Option(help="CSV file image,concept[,value].")] = None,
+    concepts: Annotated[
+        Path | None, Option(help="CSV or Parquet table image,concept[,value].")
+    ] = None,
     out: Annotated[Path | None, Option(help="Folder of the report.")] = None,
     seed: Annotated[int, Option(help="Of everything drawn by chance.")] = 0,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlens.recording.importing import write_recording
     from pathlens.recording.manifest import Plan
+    from pathlens.recording.merging import merge
     from pathlens.recording.parts import PartRows
     from pathlens.recording.reader import Recording, open_recording
     from pathlens.recording.writer import RecordingWriter
@@ -20,6 +21,7 @@ __all__ = [
     "Plan",
     "Recording",
     "RecordingWriter",
+    "merge",
     "open_recording",
     "write_recording",
 ]
@@ -29,6 +31,7 @@ _HOME = {
     "Plan": "manifest",
     "Recording": "reader",
     "RecordingWriter": "writer",
+    "merge": "merging",
     "open_recording": "reader",
     "write_recording": "importing",
 }

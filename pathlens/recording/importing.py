@@ -13,6 +13,8 @@ import pandas as pd
 from pathlens.errors import PathLensError
 from pathlens.layers import Layer, LayerTable
 from pathlens.recording.bits import Bits, pack
+from pathlens.recording.content import CONTENT
+from pathlens.recording.further import TEXT_COLUMNS, FurtherColumn, with_further
 from pathlens.recording.manifest import (
     DEFAULT_PART_SIZE,
     IMAGE_COLUMNS,
@@ -57,7 +59,8 @@ def write_recording(
         folder: Folder of the recording; new, empty, or of the same recording.
         bits_by_layer: For every layer name, in running order, bool (images, filters).
         images: A row an image: `image` (str, unique id) and, if known, `label` and `prediction`
-            (int, positions in `classes`), `confidence` (float), `macs` (int), `group` (str).
+            (int, positions in `classes`), `confidence` (float), `macs` (int), `group` (str: a video,
+            a source); for derived images `source_image` and `attack` (str, "" for none).
         classes: Class names.
         thumbnails: JPEG or PNG bytes of every image, b"" for none.
         concepts: Columns image, concept and, if known, value.
@@ -86,7 +89,7 @@ def write_recording(
         images=len(table),
         fingerprint=image_fingerprint(table["image"].tolist(), labels),
         part_size=part_size,
-        columns=list(table.columns),
+        columns=[name for name in IMAGE_COLUMNS if name in table.columns],
         thumbnails=pictures is not None,
         run=run,
         dataset=dataset or {},
@@ -94,7 +97,10 @@ def write_recording(
         classes=classes,
         macs_dense=macs_dense,
         # Without it the codes of another method on the same images would seem the same recording.
-        extra={**(extra or {}), "content": _content_hash(table, bits, pictures)},
+        extra=with_further(
+            {**(extra or {}), "content": _content_hash(table, bits, pictures)},
+            [FurtherColumn(name, "string") for name in TEXT_COLUMNS if name in table.columns],
+        ),
     )
     beside = None if concepts is None else _checked_concepts(concepts)
     with RecordingWriter(folder, plan) as writer:
@@ -119,13 +125,15 @@ def _part_rows(
 def _checked_images(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     if "image" not in images.columns:
         raise PathLensError("The images have no column 'image': give every image a unique id.")
-    strange = [str(name) for name in images.columns if name not in IMAGE_COLUMNS]
+    # Hashes of images are the recorder's: only it knows what the network has seen.
+    possible = (*(name for name in IMAGE_COLUMNS if name != CONTENT), *TEXT_COLUMNS)
+    strange = [str(name) for name in images.columns if name not in possible]
     if strange:
         raise PathLensError(
             f"Unknown image columns {', '.join(strange)}: a recording holds "
-            f"{', '.join(IMAGE_COLUMNS)}; drop or rename the others."
+            f"{', '.join(possible)}; drop or rename the others."
         )
-    kept = [name for name in IMAGE_COLUMNS if name in images.columns]
+    kept = [name for name in possible if name in images.columns]
     table = pd.DataFrame({name: _checked_column(images[name]) for name in kept})
     if "label" in table.columns:
         _check_labels(table["label"], classes)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from pathlens.errors import PathLensError
 from pathlens.layers import Layer, LayerTable
+from pathlens.recording.further import FurtherColumn, read_further
 
 FORMAT = "pathlens-recording"
 FORMAT_VERSION = 1
@@ -31,7 +32,7 @@ CONCEPTS = "concepts.csv"
 DEFAULT_PART_SIZE = 4096
 """Images a part: a few megabytes, so that little is lost with a part and few files are opened."""
 
-IMAGE_COLUMNS = ("image", "label", "prediction", "confidence", "macs", "group")
+IMAGE_COLUMNS = ("image", "label", "prediction", "confidence", "macs", "group", "content")
 """All columns about an image, in the order in which they stand in a part."""
 
 AGAIN = (
@@ -76,7 +77,7 @@ class Plan:
         transform: How an image was made into the network's input.
         classes: Class names; empty if unknown.
         macs_dense: Multiply-adds of the plain network for one image, if known.
-        extra: Anything else, in plain JSON values.
+        extra: Anything else, in plain JSON values; `further_columns` lists optional columns.
     """
 
     checkpoint: str
@@ -104,6 +105,9 @@ class Plan:
         known = [name for name in IMAGE_COLUMNS if name in self.columns]
         if "image" not in known or len(known) != len(self.columns):
             raise ValueError(f"columns must be 'image' and some of {IMAGE_COLUMNS}")
+        names = [*known, *(column.name for column in self.further)]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two columns have the same name: {names}")
         object.__setattr__(self, "columns", tuple(known))
         object.__setattr__(self, "classes", tuple(self.classes))
 
@@ -171,6 +175,16 @@ class Plan:
             for name, words in _DIFFERENCE.items()
             if _canonical(mine[name]) != _canonical(theirs[name])
         ]
+
+    @cached_property
+    def further(self) -> tuple[FurtherColumn, ...]:
+        """The optional columns, in the order in which they stand in a part."""
+        return read_further(self.extra)
+
+    @property
+    def about_images(self) -> tuple[str, ...]:
+        """All columns about an image: `columns`, then the optional ones of text."""
+        return (*self.columns, *(column.name for column in self.further if column.is_text))
 
     @property
     def parts(self) -> int:

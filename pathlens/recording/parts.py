@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pathlens.recording.bits import Bits, pack, packed_width
+from pathlens.recording.further import Floats
 from pathlens.recording.manifest import FORMAT_VERSION, Plan
 
 PATH_PREFIX = "path."
@@ -31,6 +32,7 @@ _TYPES = {
     "confidence": pa.float32(),
     "macs": pa.int64(),
     "group": pa.string(),
+    "content": pa.binary(8),
 }
 
 
@@ -39,16 +41,19 @@ class PartRows:
     """The images of one part, as they came out of the network.
 
     Attributes:
-        images: A row an image that could be read, with exactly the planned columns.
+        images: A row an image that could be read, with exactly the planned columns, those of text
+            among the optional ones included.
         bits: For every layer name, bool (rows, filters).
         thumbnails: JPEG or PNG bytes of every row, b"" for none; None if none are planned.
         skipped: Image id and error of every planned image that could not be read.
+        floats: For every other optional column, (rows, values).
     """
 
     images: pd.DataFrame
     bits: Mapping[str, Bits]
     thumbnails: Sequence[bytes] | None = None
     skipped: Sequence[tuple[str, str]] = ()
+    floats: Mapping[str, Floats] = field(default_factory=dict)
 
 
 class PartFault(Exception):
@@ -69,6 +74,7 @@ def part_schema(plan: Plan) -> pa.Schema:
     columns += [
         (PATH_PREFIX + layer.name, pa.binary(packed_width(layer.filters))) for layer in plan.layers
     ]
+    columns += [(column.name, column.arrow_type) for column in plan.further]
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns])
 
 
@@ -93,6 +99,12 @@ def encode_part(plan: Plan, index: int, rows: PartRows) -> bytes:
         pa.array(rows.images[name].to_numpy(), type=_TYPES[name]) for name in plan.columns
     ]
     columns += [_packed_column(rows.bits[layer.name]) for layer in plan.layers]
+    columns += [
+        pa.array(rows.images[column.name].to_numpy(), type=pa.string())
+        if column.is_text
+        else column.encode(rows.floats[column.name])
+        for column in plan.further
+    ]
     table = pa.Table.from_arrays(columns, schema=part_schema(plan))
     # Path columns compress too: images of a class stand together in most datasets.
     return _encode(table, _metadata(plan, index, rows), "zstd", max(len(rows.images), 1))
@@ -243,8 +255,8 @@ def _encode(table: pa.Table, metadata: dict[str, str], codec: str, group: int) -
 
 def _check_rows(plan: Plan, index: int, rows: PartRows) -> None:
     count = len(rows.images)
-    if set(rows.images.columns) != set(plan.columns):
-        raise ValueError(f"columns {list(rows.images.columns)} are not {list(plan.columns)}")
+    if set(rows.images.columns) != set(plan.about_images):
+        raise ValueError(f"columns {list(rows.images.columns)} are not {list(plan.about_images)}")
     if rows.images.isna().to_numpy().any():
         raise ValueError(f"part {index} has empty values in its image columns")
     if count + len(rows.skipped) != len(plan.part_range(index)):
@@ -256,5 +268,9 @@ def _check_rows(plan: Plan, index: int, rows: PartRows) -> None:
         shape = np.shape(rows.bits[layer.name]) if layer.name in rows.bits else None
         if shape != (count, layer.filters):
             raise ValueError(f"bits of {layer.name}: {shape} instead of {(count, layer.filters)}")
+    for column in plan.further:
+        found = np.shape(rows.floats[column.name]) if column.name in rows.floats else None
+        if not column.is_text and found != (count, column.values):
+            raise ValueError(f"{column.name}: {found} instead of {(count, column.values)}")
     if (rows.thumbnails is not None) != plan.thumbnails:
         raise ValueError("thumbnails are given without being planned, or the reverse")

@@ -17,7 +17,15 @@ from pathlens.errors import PathLensError
 from pathlens.files import file_hash
 from pathlens.layers import Layer, LayerSpec, LayerTable
 from pathlens.recording.bits import Bits, unpack
+from pathlens.recording.content import CONTENT
 from pathlens.recording.faults import damaged, naming
+from pathlens.recording.further import (
+    FEATURES,
+    LOGITS,
+    RESPONSE_PREFIX,
+    SCORE_PREFIX,
+    Floats,
+)
 from pathlens.recording.listing import Listing, read_listing, read_marker
 from pathlens.recording.manifest import CONCEPTS, MANIFEST, MARKER, part_name
 from pathlens.recording.parts import (
@@ -60,11 +68,13 @@ class Recording:
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        """A row an image: `image` and what is known of label, prediction, confidence, macs, group.
+        """A row an image: `image`, and what is known of it.
 
-        `label` and `prediction` are int64, `confidence` float32, `macs` int64 multiply-adds.
+        That is some of label, prediction, confidence, macs, group, source_image and attack. `label`
+        and `prediction` are int64, `confidence` float32, `macs` int64 multiply-adds.
         """
-        tables = [self._read(index, self.listing.plan.columns) for index in self._parts()]
+        names = [name for name in self.listing.plan.about_images if name != CONTENT]
+        tables = [self._read(index, names) for index in self._parts()]
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
         return frame
 
@@ -92,6 +102,43 @@ class Recording:
             PathLensError: If a layer does not exist, or the file of a part is damaged.
         """
         return self._bits_of(self.layers.select(specs))
+
+    def scores(self, layer: LayerSpec) -> Floats:
+        """What the gates of one layer were decided from, float16 (images, filters).
+
+        The logits g of the gating module; of a baseline, the values before they were thresholded.
+
+        Raises:
+            PathLensError: If there is no such layer, or scores were not recorded.
+        """
+        return self._floats(SCORE_PREFIX + self.layers.find(layer).name, "scores")
+
+    def responses(self, layer: LayerSpec) -> Floats:
+        """Pooled responses of one layer, float32 (images, filters).
+
+        The global average of each filter's output before its gate multiplies it, after the
+        activation where one follows directly.
+
+        Raises:
+            PathLensError: If there is no such layer, or responses were not recorded.
+        """
+        return self._floats(RESPONSE_PREFIX + self.layers.find(layer).name, "responses")
+
+    def features(self) -> Floats:
+        """Penultimate features, the input of the classifier: float32 (images, features).
+
+        Raises:
+            PathLensError: If they were not recorded.
+        """
+        return self._floats(FEATURES, "features")
+
+    def logits(self) -> Floats:
+        """Class scores before the softmax, float32 (images, classes).
+
+        Raises:
+            PathLensError: If they were not recorded.
+        """
+        return self._floats(LOGITS, "logits")
 
     def thumbnails(self, positions: Sequence[int] | np.ndarray[Any, Any]) -> list[bytes]:
         """JPEG or PNG bytes of the images at `positions`; b"" where there is none.
@@ -154,6 +201,20 @@ class Recording:
             for name, layer, place in zip(columns, layers, _places(layers), strict=True):
                 rows[:, place] = unpack(packed_rows(table, name), layer.filters)
         return bits
+
+    def _floats(self, name: str, flag: str) -> Floats:
+        """One optional column of floats; nothing else is read."""
+        column = next((known for known in self.listing.plan.further if known.name == name), None)
+        if column is None:
+            raise PathLensError(
+                f"{self.folder} holds no {flag}: record it again into another --out with "
+                f"`pathlens record --with {flag}`."
+            )
+        rows = np.empty((len(self), column.values), dtype=column.kind)
+        for index, start in zip(self._parts(), self._starts(), strict=False):
+            table = self._read(index, [name])
+            rows[start : start + table.num_rows] = column.decode(packed_rows(table, name))
+        return rows
 
     def _part_thumbnails(self, index: int, rows: list[int]) -> dict[int, bytes]:
         """The thumbnails of some rows of one part, by row."""

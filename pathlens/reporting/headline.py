@@ -30,6 +30,8 @@ def cost(mean: float, dense: float) -> str:
 def headline(numbers: Mapping[str, Any]) -> Parts:
     """Network, data, accuracy against plain, MACs saved, dynamic filters and gate density.
 
+    Of a recording that routes nothing it is said what was recorded instead of what was saved.
+
     Args:
         numbers: What `summarise` gives, without the headline.
 
@@ -37,7 +39,9 @@ def headline(numbers: Mapping[str, Any]) -> Parts:
         Pieces of text which together are one sentence; what is not known is not mentioned, except
         the accuracy, whose absence is said.
     """
-    claims = [_accuracy(numbers), _macs(numbers["macs"]), _filters(numbers["filters"])]
+    codes = numbers["recording"].get("codes") or ""
+    spent = [(codes, True)] if codes else _macs(numbers["macs"])
+    claims = [_accuracy(numbers), spent, _filters(numbers["filters"])]
     return [*_subject(numbers["recording"]), *_joined(claim for claim in claims if claim)]
 
 

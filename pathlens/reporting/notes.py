@@ -15,17 +15,13 @@ def how_sure(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list[Note]:
     """What limits the statements of the page."""
     origin = numbers["recording"]
     notes = [
+        *_no_paths(origin),
         (
             "One checkpoint",
             "Every statement is about this checkpoint on these images. Another training run of the "
             "same network may route differently; a statement about the method needs several seeds.",
         ),
-        _circular(origin["split"]),
-        (
-            "Routed through, not detected by",
-            "A gate is decided from what enters the layer, before the filter runs. A filter that "
-            "is on for a concept need not detect that concept.",
-        ),
+        *_what_gates_mean(origin),
         (
             "Dynamic is a matter of numbers",
             f"Filter states are exact counts over {count(numbers['filters']['images'])} images. "
@@ -39,6 +35,33 @@ def how_sure(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list[Note]:
         (f"Left out: {kind}", f"{'; '.join(said)}.") for kind, said in numbers["left_out"].items()
     ]
     return notes
+
+
+def _no_paths(origin: Mapping[str, Any]) -> list[Note]:
+    """What the page is about where nothing was routed."""
+    if not origin["codes"]:
+        return []
+    return [
+        (
+            "Nothing is routed here",
+            f"The page shows {origin['codes']}. Where it says path and gate, read code and bit: it is "
+            "there to be held against the same page of a decoupled run.",
+        )
+    ]
+
+
+def _what_gates_mean(origin: Mapping[str, Any]) -> list[Note]:
+    """What holds of gating modules only, and not of thresholded values of a plain network."""
+    if origin["baseline"] in ("response", "random"):
+        return []
+    return [
+        _circular(origin["split"]),
+        (
+            "Routed through, not detected by",
+            "A gate is decided from what enters the layer, before the filter runs. A filter that "
+            "is on for a concept need not detect that concept.",
+        ),
+    ]
 
 
 def _circular(split: str) -> Note:

@@ -152,7 +152,25 @@ def _origin(recording: Recording) -> dict[str, Any]:
         "skipped": len(recording.skipped),
         "classes": len(recording.classes),
         "layers": len(recording.layers),
+        "codes": codes(manifest.get("extra") or {}),
+        "baseline": (manifest.get("extra") or {}).get("baseline", {}).get("kind"),
     }
+
+
+def codes(extra: Mapping[str, Any]) -> str:
+    """What was recorded where it is not the path of the images, in words; "" for paths."""
+    baseline = extra.get("baseline")
+    if baseline is None:
+        return "gates decided but not applied, nothing is saved" if extra.get("gates") else ""
+    scores = {
+        "response": "responses of the plain network's filters",
+        "random": "random projections of what enters the plain network's layers",
+        "unapplied": "logits of gating modules that were never applied",
+    }.get(baseline["kind"], str(baseline["kind"]))
+    rates = baseline["rates_from"]["run"]
+    return (
+        f"no paths but a baseline: {scores}, cut to the on-rates of run {rates}, nothing is saved"
+    )
 
 
 def _layer(findings: Findings, found: LayerFindings) -> dict[str, Any]:

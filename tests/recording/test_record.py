@@ -63,10 +63,10 @@ def test_parts_do_not_change_what_is_recorded(tmp_path):
 
 
 def test_an_interrupted_recording_resumes_to_the_same_bytes(tmp_path, monkeypatch):
-    import pathlens.recorder as module
+    from pathlens.recorder.parts import PartRecorder
 
     record("gated", out=tmp_path / "whole", limit=60, part_size=16, progress=False)
-    original, made = module._Recorder.part, []
+    original, made = PartRecorder.part, []
 
     def interrupting(self, plan, index, progress):
         if len(made) == 2:
@@ -74,12 +74,12 @@ def test_an_interrupted_recording_resumes_to_the_same_bytes(tmp_path, monkeypatc
         made.append(index)
         return original(self, plan, index, progress)
 
-    monkeypatch.setattr(module._Recorder, "part", interrupting)
+    monkeypatch.setattr(PartRecorder, "part", interrupting)
     with pytest.raises(KeyboardInterrupt):
         record("gated", out=tmp_path / "cut", limit=60, part_size=16, progress=False)
     with pytest.raises(PathLensError, match="unfinished"):
         pathlens.open_recording(tmp_path / "cut")
-    monkeypatch.setattr(module._Recorder, "part", original)
+    monkeypatch.setattr(PartRecorder, "part", original)
     record("gated", out=tmp_path / "cut", limit=60, part_size=16, progress=False)
     files = sorted(path.name for path in (tmp_path / "whole").iterdir() if path.suffix != ".lock")
     for name in files:

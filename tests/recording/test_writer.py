@@ -246,34 +246,6 @@ def test_a_child_does_not_keep_the_lock_of_a_dead_parent(tmp_path):
         os.close(writer)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_sigkill_at_any_moment_loses_nothing(tmp_path, seed):
-    """A real process is killed again and again; the last one finishes; every byte is the same."""
-    sample = make_sample(seed, images=36, part_size=3, broken=(5,))
-    began = time.perf_counter()
-    sample.write(tmp_path / "whole")
-    usual = time.perf_counter() - began
-    expected = contents(tmp_path / "whole")
-    rng = np.random.default_rng(seed)
-    kills = 0
-    for attempt in range(60):
-        folder = tmp_path / f"attempt-{attempt}"
-        for _ in range(int(rng.integers(1, 4))):
-            process = FORK.Process(target=sample.write, args=(folder,))
-            process.start()
-            time.sleep(rng.random() * usual)
-            process.kill()
-            process.join()
-            assert process.exitcode in (0, -signal.SIGKILL)
-            kills += process.exitcode == -signal.SIGKILL
-        sample.write(folder).verify()
-        assert contents(folder) == expected
-        if kills >= 8:
-            break
-    print(f"{kills} kills of a live process")
-    assert kills >= 8
-
-
 def test_a_file_size_limit_leaves_what_is_finished(tmp_path):
     """A real refusal by the operating system, in a process of its own."""
     sample, folder = make_sample(images=3000, part_size=1500, thumbnails=False), tmp_path / "r"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pathlens.reporting.headline import cost, headline, percent
-from pathlens.reporting.summary import wilson_interval
+from pathlens.reporting.summary import codes, wilson_interval
 
 BASE = {
     "recording": {"model": "net", "dataset": "data", "split": "test", "images": 1234},
@@ -80,3 +80,16 @@ def test_summary_holds_the_numbers_of_the_recording(index, recording):
     assert numbers["recording"]["dataset"] == "shapes"
     assert numbers["layers"][0]["ami"]["null_95"] is not None
     assert numbers["associations"]["confirmed"] > 0
+
+
+def test_headline_of_a_baseline_says_what_it_is_and_claims_no_saving():
+    extra = {"baseline": {"kind": "response", "rates_from": {"run": "gated", "checkpoint": "ab"}}}
+    said = sentence(recording={**BASE["recording"], "codes": codes(extra)})
+    assert "no paths but a baseline: responses of the plain network's filters" in said
+    assert "cut to the on-rates of run gated, nothing is saved; 50.0 % of 2,000" in said
+    assert "multiply-adds" not in said
+
+
+def test_only_what_routes_nothing_is_called_something_else():
+    assert codes({}) == codes({"content": "ab"}) == ""
+    assert "not applied" in codes({"gates": "decided, but not applied"})

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -21,8 +22,13 @@ def context():
 
 def work(root, settings):
     os.environ["PATHLENS_RUNS"] = str(root)
+    from tqdm import tqdm
+
     from pathlens.training import train
 
+    # The lock of the progress bars is shared by forked processes: one killed while it holds the lock
+    # would block all that follow.
+    tqdm.set_lock(threading.RLock())
     train(**settings)
 
 
