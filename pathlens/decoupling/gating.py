@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathlens.decoupling.hashing import GateMode, Hashing, gates_from_logits
+from pathlens.decoupling.pooling import spatial_mean
 from pathlens.decoupling.regression import regress, threshold
 
 
@@ -150,7 +151,7 @@ class HashedGating(GatingModule):
 
     def pool(self, x: Tensor) -> Tensor:
         """The global average, (N, in_channels)."""
-        return x.mean(dim=(2, 3), dtype=self.fc1.weight.dtype)
+        return spatial_mean(x, self.fc1.weight.dtype)
 
     def _logits(self, standardised: Tensor) -> Tensor:
         logits: Tensor = self.fc2(F.relu(self.fc1(standardised)))

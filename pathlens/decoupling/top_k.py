@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from pathlens.decoupling.cost import Cost
 from pathlens.decoupling.gating import GatingModule
 from pathlens.decoupling.hashing import GateMode, Hashing, with_gradient_of
+from pathlens.decoupling.pooling import spatial_mean
 from pathlens.decoupling.regression import regress
 from pathlens.errors import PathLensError
 
@@ -81,7 +82,7 @@ class TopKGating(GatingModule):
 
     def pool(self, x: Tensor) -> Tensor:
         """The mean absolute value, (N, in_channels)."""
-        return x.abs().mean(dim=(2, 3), dtype=self.fc.weight.dtype)
+        return spatial_mean(x.abs(), self.fc.weight.dtype)
 
     @torch.no_grad()
     def fit(self, pooled: Tensor, strength: Tensor, generator: torch.Generator) -> None:
