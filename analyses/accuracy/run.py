@@ -43,6 +43,7 @@ def train(row: dict[str, Any], names: dict[str, str]) -> Run:
     """Train one row, or go on where it was interrupted."""
     settings = {k: v.format(**names) if isinstance(v, str) else v for k, v in row.items()}
     name, kept = settings.pop("name"), settings.pop("checkpoint", False)
+    settings.pop("compare", None)  # for measure.py
     run = pathlens.train(**settings, run=name)
     if kept:
         keep(run)
