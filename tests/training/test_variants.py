@@ -1,6 +1,7 @@
 """Variants of gates, losses and attributes trained end to end, each a second or two."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,21 @@ def weights(run):
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@contextmanager
+def stopped_after_an_epoch(monkeypatch):
+    """What trains in here is interrupted when its first epoch is saved."""
+    finish = Trainer._finish_epoch
+
+    def stop(self):
+        finish(self)
+        raise InterruptedTraining("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_finish_epoch", stop)
+        with pytest.raises(InterruptedTraining):
+            yield
 
 
 @pytest.fixture
@@ -53,16 +69,8 @@ def test_gumbel_is_trained_with_and_resumed_exactly(quick, recipe, monkeypatch):
     assert all(isinstance(h, GumbelHashing) and h.temperature == 0.5 for h in seen)
     assert seen[0].noise == 1
     assert seen[-1].noise == 0
-    finish = Trainer._finish_epoch
-
-    def stop(self):
-        finish(self)
-        raise InterruptedTraining("stopped")
-
-    monkeypatch.setattr(Trainer, "_finish_epoch", stop)
-    with pytest.raises(InterruptedTraining):
+    with stopped_after_an_epoch(monkeypatch):
         quick(recipe=name, run="cut")
-    monkeypatch.setattr(Trainer, "_finish_epoch", finish)
     assert same(weights(whole), weights(quick(recipe=name, run="cut")))
 
 
@@ -229,16 +237,8 @@ def test_unapplied_needs_a_plain_run(quick, plain, runs, changes, message):
 
 def test_an_unapplied_run_resumes_by_name_as_what_it_is(quick, plain, monkeypatch):
     whole = quick(unapplied=True, start_from="plain", run="whole")
-    finish = Trainer._finish_epoch
-
-    def stop(self):
-        finish(self)
-        raise InterruptedTraining("stopped")
-
-    monkeypatch.setattr(Trainer, "_finish_epoch", stop)
-    with pytest.raises(InterruptedTraining):
+    with stopped_after_an_epoch(monkeypatch):
         quick(unapplied=True, start_from="plain", run="cut")
-    monkeypatch.setattr(Trainer, "_finish_epoch", finish)
     with pytest.raises(PathLensError, match="keeps the settings"):
         train(run="cut", unapplied=True, progress=False)
     resumed = train(run="cut", progress=False)
