@@ -6,7 +6,7 @@ import pytest
 from pathlens.analysis.baselines import OWN, matched
 from pathlens.errors import PathLensError
 
-from .conftest import make_recording, planted
+from tests.analysis.conftest import make_recording, planted
 
 
 def test_a_baseline_is_read_row_by_row_for_the_same_images() -> None:
