@@ -42,6 +42,7 @@ def report(
     seed: int = 0,
     progress: bool = True,
     plain: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, str | Path | Recording] | None = None,
 ) -> Path:
     """Run all analyses of a recording and write the page, its tables and its figures.
 
@@ -58,6 +59,8 @@ def report(
         progress: Whether to show a progress bar.
         plain: What is known of the plain network on the same images: "accuracy" (0 to 1), "images",
             "run" and perhaps "published_accuracy"; None looks among the runs beside the recorded one.
+        baselines: Recordings of other codes of the same images, by the names that the page gives
+            them; None for none.
 
     Returns:
         The path of `index.html`.
@@ -70,8 +73,9 @@ def report(
     target = default_folder(source.folder) if out is None else Path(out).resolve()
     table = _concepts(source, concepts)
     plain = known_plain(source) if plain is None else plain
+    beside = {name: _opened(other) for name, other in (baselines or {}).items()}
     with swapped_in(target) as folder, _progress(len(chosen), progress) as step:
-        findings = collect(source, chosen, table, seed=seed, step=step)
+        findings = collect(source, chosen, table, baselines=beside, seed=seed, step=step)
         _write(folder, source, findings, plain=plain, seed=seed, concepts=table, step=step)
     return target / "index.html"
 

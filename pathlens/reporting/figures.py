@@ -6,22 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pathlens.reporting.collect import Findings, Gap
+from pathlens.reporting.collect import Findings
+from pathlens.reporting.sections.base import Gap
 
 FORMATS = ("png", "svg")
 
 
 def figures_of(findings: Findings) -> Iterator[tuple[str, Any]]:
     """File name without ending and result, for every result that is there."""
-    named: list[tuple[str, Any]] = [("filter_states", findings.states)]
-    named.append(("class_paths_network", findings.network))
-    for found in findings.layers:
-        label = f"layer{found.layer.index:02d}"
-        named.append((f"class_paths_{label}", found.class_paths))
-        named.append((f"clusters_{label}", found.clusters))
-        named.append((f"map_{label}", found.path_map))
-    named.append(("associations", findings.associations))
-    yield from ((name, result) for name, result in named if not isinstance(result, Gap))
+    for _, named in findings.results():
+        if not isinstance(named.result, Gap):
+            yield named.file, named.result
 
 
 def write_figures(findings: Findings, folder: Path, *, step: Callable[[str], None]) -> None:

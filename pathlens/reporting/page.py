@@ -28,14 +28,16 @@ def page(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         numbers: What `summary.summarise` gives.
         data: What `page_data.page_data` gives.
     """
-    from jinja2 import Environment
+    from jinja2 import Environment, FunctionLoader
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_source), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(percent=percent, count=count)
     script = "\n".join(_source(f"{name}.js") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    template = environment.from_string(_source("page.html.j2"))
+    template = environment.get_template("page.html.j2")
     # These three are our own files or escaped by `page_json`; all else is escaped by the template.
     return template.render(
         numbers=numbers,

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathlens._version import __version__
-from pathlens.reporting.collect import Findings, Gap, LayerFindings
+from pathlens.reporting.collect import Findings
 from pathlens.reporting.encode import finite
 from pathlens.reporting.headline import headline
+from pathlens.reporting.sections import SECTIONS
+from pathlens.reporting.sections.base import Gap
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pathlens.layers import Layer
     from pathlens.recording import Recording
 
 SUMMARY_FORMAT = 1
@@ -37,13 +40,14 @@ def summarise(
         "plain": None if plain is None else {key: finite(plain[key]) for key in plain},
         "macs": macs(recording),
         "filters": {**filters(findings), "of_layers": _of_layers(recording, findings)},
-        "layers": [_layer(findings, found) for found in findings.layers],
-        "associations": _associations(findings),
-        "images_a_layer": findings.images_a_layer,
+        "layers": [_layer(findings, layer) for layer in findings.layers],
+        "images_a_layer": findings.context.images,
         "gaps": gaps(findings),
         "left_out": left_out(findings),
         "concept_file": concepts is not None,
     }
+    for section in SECTIONS:
+        numbers.update(section.numbers(findings[section.name]))
     numbers["headline"] = "".join(text for text, _ in headline(numbers))
     return numbers
 
@@ -99,7 +103,7 @@ def filters(findings: Findings) -> dict[str, Any]:
 
 def _of_layers(recording: Recording, findings: Findings) -> str:
     """Which layers the filters are counted over, in words; "" for all of the network."""
-    chosen = [layer.layer.index for layer in findings.layers]
+    chosen = [layer.index for layer in findings.layers]
     if len(chosen) == len(recording.layers):
         return ""
     return f"layer {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} chosen layers"
@@ -107,31 +111,21 @@ def _of_layers(recording: Recording, findings: Findings) -> str:
 
 def gaps(findings: Findings) -> dict[str, str]:
     """Why an analysis is missing, by its name ("map, layer 3")."""
-    found: dict[str, Any] = {"class paths, whole network": findings.network}
-    found["associations"] = findings.associations
-    for layer in findings.layers:
-        label = f"layer {layer.layer.index}"
-        found[f"class paths, {label}"] = layer.class_paths
-        found[f"clusters, {label}"] = layer.clusters
-        found[f"map, {label}"] = layer.path_map
-    return {name: result.reason for name, result in found.items() if isinstance(result, Gap)}
+    return {
+        named.said: named.result.reason
+        for _, named in findings.results()
+        if isinstance(named.result, Gap)
+    }
 
 
 def left_out(findings: Findings) -> dict[str, list[str]]:
     """What the analyses left out, in their own words, each sentence once, by kind of analysis."""
-    layers = findings.layers
-    kinds: dict[str, list[Any]] = {
-        "filter states": [findings.states],
-        "class paths": [findings.network, *(x.class_paths for x in layers)],
-        "clusters": [x.clusters for x in layers],
-        "maps": [x.path_map for x in layers],
-        "associations": [findings.associations],
-    }
-    said = {
-        kind: list(dict.fromkeys(x.left_out for x in results if not isinstance(x, Gap)))
-        for kind, results in kinds.items()
-    }
-    return {kind: kept for kind, texts in said.items() if (kept := [x for x in texts if x])}
+    said: dict[str, list[str]] = {}
+    for kind, named in findings.results():
+        text = "" if isinstance(named.result, Gap) else named.result.left_out
+        if text and text not in said.setdefault(kind, []):
+            said[kind].append(text)
+    return {kind: texts for kind, texts in said.items() if texts}
 
 
 def _origin(recording: Recording) -> dict[str, Any]:
@@ -173,29 +167,19 @@ def codes(extra: Mapping[str, Any]) -> str:
     )
 
 
-def _layer(findings: Findings, found: LayerFindings) -> dict[str, Any]:
+def _layer(findings: Findings, layer: Layer) -> dict[str, Any]:
     """The numbers of one layer; those of an analysis that is missing are absent."""
     table = findings.states.by_layer
-    row = table[table["layer"] == found.layer.index].iloc[0]
+    row = table[table["layer"] == layer.index].iloc[0]
     numbers = {str(name): finite(row[name]) for name in table.columns}
-    if not isinstance(found.clusters, Gap):
-        for score in found.clusters.scores.to_dict("records"):
+    clusters = findings.layer_result("clusters", layer)
+    if clusters is not None:
+        for score in clusters.scores.to_dict("records"):
             measure = str(score["measure"]).lower()
             numbers[measure] = {key: finite(score[key]) for key in score if key != "measure"}
-        numbers["clusters"] = int(found.clusters.frame["cluster"].nunique())
-    if not isinstance(found.path_map, Gap):
-        numbers["unique_paths"] = int(found.path_map.unique_paths)
-        numbers["neighbours_kept"] = finite(found.path_map.neighbours_kept)
+        numbers["clusters"] = int(clusters.frame["cluster"].nunique())
+    path_map = findings.layer_result("maps", layer)
+    if path_map is not None:
+        numbers["unique_paths"] = int(path_map.unique_paths)
+        numbers["neighbours_kept"] = finite(path_map.neighbours_kept)
     return numbers
-
-
-def _associations(findings: Findings) -> dict[str, Any] | None:
-    """How many associations were tested and confirmed, and what was searched."""
-    if isinstance(findings.associations, Gap):
-        return None
-    frame = findings.associations.frame
-    return {
-        "tested": len(frame),
-        "confirmed": int(frame["confirmed"].sum()),
-        "searched": {key: finite(value) for key, value in findings.associations.searched.items()},
-    }

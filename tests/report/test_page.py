@@ -45,7 +45,7 @@ def test_names_are_text_never_markup(text, elements):
     assert kinds == ["application/json", None]
     data = json.loads(elements.scripts[0])
     assert EVIL in data["classes"]
-    assert any(EVIL in str(row) for row in data["associations"]["rows"])
+    assert any(EVIL in str(row) for row in data["sections"]["associations"]["rows"])
 
 
 def test_nothing_is_loaded_from_elsewhere(text, elements):

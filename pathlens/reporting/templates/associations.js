@@ -95,7 +95,7 @@ function bestAssociation() {
 }
 
 function setUpAssociations() {
-  const found = data.associations;
+  const found = data.sections.associations;
   if (found.gap) {
     byId("associations-box").hidden = true;
     byId("associations-gap").hidden = false;

@@ -1,6 +1,6 @@
 // Class paths: similarity of classes as squares, with the tree that groups them at the left.
 function classesShown() {
-  return byId("scope-network").checked ? data.network : data.paths[view.at];
+  return byId("scope-network").checked ? data.sections.classes.network : data.sections.classes.layers[view.at];
 }
 
 function classesChart() {
@@ -96,7 +96,7 @@ function shadeLegend(low, chance) {
 }
 
 function setUpClasses() {
-  if (data.layers.length < 2 && data.network.gap) byId("scope-network").disabled = true;
+  if (data.layers.length < 2 && data.sections.classes.network.gap) byId("scope-network").disabled = true;
   byId("scope-layer").addEventListener("change", classesChart);
   byId("scope-network").addEventListener("change", classesChart);
   watch(byId("classes-chart"), classesChart);

@@ -1,5 +1,5 @@
 // Clusters of image paths against classes: agreement over depth, and the counts of one layer.
-const agreementOf = (at) => data.clusters[at].scores?.find((score) => score.measure === "AMI");
+const agreementOf = (at) => data.sections.clusters[at].scores?.find((score) => score.measure === "AMI");
 
 function agreementChart() {
   const box = byId("agreement-chart");
@@ -36,7 +36,7 @@ function agreementFinding() {
 }
 
 function clustersBox() {
-  const found = data.clusters[view.at];
+  const found = data.sections.clusters[view.at];
   const gap = found.gap ?? (found.scores.length ? "" : found.summary);
   byId("clusters-box").hidden = Boolean(gap);
   byId("clusters-gap").hidden = !gap;

@@ -3,7 +3,7 @@ const SOLID = new Set(["circle", "square", "up", "down", "diamond"]); // shapes 
 const atlas = { hidden: new Set(), points: [], at: -1 };
 
 function mapPoints(width) {
-  const found = data.maps[view.at];
+  const found = data.sections.maps[view.at];
   const xy = unpackShares(found.xy);
   const margin = 16;
   const across = xy.filter((_, i) => i % 2 === 0);
@@ -22,7 +22,7 @@ function mapPoints(width) {
 }
 
 function mapChart() {
-  const found = data.maps[view.at];
+  const found = data.sections.maps[view.at];
   byId("map-box").hidden = Boolean(found.gap);
   byId("map-gap").hidden = !found.gap;
   byId("map-gap").textContent = found.gap ?? "";
@@ -107,7 +107,7 @@ function mapFinding(found) {
 
 /** The legend is the list of classes to tick; without classes there is nothing to tick. */
 function mapLegend() {
-  const groups = [...new Set(data.maps.flatMap((found) => (found.image ?? []).map(groupOf)))].sort((a, b) => a - b);
+  const groups = [...new Set(data.sections.maps.flatMap((found) => (found.image ?? []).map(groupOf)))].sort((a, b) => a - b);
   const legend = byId("map-legend");
   legend.hidden = !data.barcode.by;
   if (!data.barcode.by) return;
