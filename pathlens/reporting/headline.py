@@ -41,7 +41,7 @@ def headline(numbers: Mapping[str, Any]) -> Parts:
     """
     codes = numbers["recording"].get("codes") or ""
     spent = [(codes, True)] if codes else _macs(numbers["macs"])
-    claims = [_accuracy(numbers), spent, _filters(numbers["filters"])]
+    claims = [_accuracy(numbers), spent, _swaps(numbers.get("swaps")), _filters(numbers["filters"])]
     return [*_subject(numbers["recording"]), *_joined(claim for claim in claims if claim)]
 
 
@@ -88,6 +88,27 @@ def _macs(macs: Mapping[str, Any] | None) -> Parts:
     if macs["saved"] < 0:
         return [(f"{percent(-macs['saved'])} more multiply-adds", True), (" than plain", False)]
     return [(f"{percent(macs['saved'])} of multiply-adds saved", True)]
+
+
+def _swaps(swaps: Mapping[str, Any] | None) -> Parts:
+    """What another path costs, in points of accuracy with 95 % intervals."""
+    if not swaps:
+        return []
+    named = (
+        ("one path for all images at equal cost would lose ", swaps["static"]),
+        ("another class's path ", swaps["other_class"]),
+    )
+    said = [(words, _points(row)) for words, row in named if row is not None]
+    parts: Parts = []
+    for words, lost in said:
+        parts += [(", ", False)] if parts else []
+        parts += [(words, False), (lost, True)]
+    return parts
+
+
+def _points(row: Mapping[str, Any]) -> str:
+    lost, low, high = (f"{100 * row[key]:.1f}" for key in ("lost", "lost_low", "lost_high"))
+    return f"{lost} points [{low}, {high}]"
 
 
 def _filters(filters: Mapping[str, Any]) -> Parts:

@@ -11,6 +11,10 @@ Note = tuple[str, str]
 """A few words that name the matter, and the sentences about it."""
 
 
+PROBED = ("path swaps",)
+"""Results that need the network and are measured apart, as the gaps of a report call them."""
+
+
 def how_sure(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list[Note]:
     """What limits the statements of the page."""
     origin = numbers["recording"]
@@ -127,14 +131,7 @@ def what_is_missing(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list
                 "(image,concept[,value]) with “pathlens report --concepts FILE”.",
             )
         )
+    notes += [(f"No {name}", reason) for name, reason in numbers["gaps"].items() if name in PROBED]
     if not any(data["images"]["picture"]):
         notes.append(("Pictures", "The recording holds no thumbnails."))
-    notes.append(
-        (
-            "Do the paths matter?",
-            "This page shows where images go, not what happens if they are sent elsewhere. "
-            "pathlens.probing.path_swap(recording) measures what the answer loses with another "
-            "path; that is not part of this page yet.",
-        )
-    )
     return notes

@@ -11,9 +11,12 @@ from typing import Any
 
 from pathlens.reporting.encode import page_json
 from pathlens.reporting.headline import cost, count, headline, percent
-from pathlens.reporting.notes import how_sure, what_is_missing
+from pathlens.reporting.notes import PROBED, how_sure, what_is_missing
 
-SCRIPTS = ("helpers", "barcode", "states", "classes", "clusters", "map", "associations", "page")
+SCRIPTS = (
+    *("helpers", "barcode", "swaps", "states", "classes", "clusters", "map", "associations"),
+    *("association_card", "page"),
+)
 """Names of the script files, in the order in which they run."""
 
 
@@ -44,6 +47,7 @@ def page(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         sentence=headline(numbers),
         macs_text=numbers["macs"] and cost(numbers["macs"]["mean"], numbers["macs"]["dense"]),
         missing=what_is_missing(numbers, data),
+        failed=[name for name in numbers["gaps"] if name not in PROBED],
         sure=how_sure(numbers, data),
         by=data["barcode"]["by"],
         shown=data["barcode"]["rows"],

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pathlens.layers import Layer
     from pathlens.recording import Recording
 
-BARCODE_ROWS = 600
-"""Largest number of images in the barcode."""
+BARCODE_ROWS = (300, 600)
+"""Images in the barcode: so many that the first screen holds it, more where there are many classes."""
+ROWS_A_CLASS = 15
 PICTURE_BYTES = 4_500_000
 """What all thumbnails of the page may weigh together, before base64."""
 
@@ -42,7 +43,8 @@ def page_data(recording: Recording, findings: Findings, *, seed: int) -> dict[st
         seed: Chooses the images of the barcode.
     """
     by, groups = grouping(recording.images)
-    rows = balanced_rows(groups, len(recording), BARCODE_ROWS, seed)
+    wanted = int(np.clip(ROWS_A_CLASS * len(recording.classes), *BARCODE_ROWS))
+    rows = balanced_rows(groups, len(recording), wanted, seed)
     shown = _shown_images(recording.images, rows, findings)
     ids = recording.images["image"].iloc[shown]
     page = PageImages({str(image): at for at, image in enumerate(ids)})

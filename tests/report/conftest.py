@@ -68,9 +68,28 @@ def make_recording(
     )
 
 
+def write_swaps(recording: Recording) -> None:
+    """Path swaps as probing would write them: all layers, and each alone."""
+    rows = [("own path", "all", 0.0), ("majority path, equal MACs", "all", 0.12)]
+    rows.append(("path of an image of another predicted class", "all", 0.5))
+    rows += [("majority path, equal MACs", name, 0.01 * i) for i, name in enumerate(LAYERS)]
+    table = pd.DataFrame(rows, columns=["condition", "layer", "lost"])
+    table = table.assign(
+        images=len(recording),
+        accuracy=0.8 - table["lost"],
+        lost_low=table["lost"] - 0.02,
+        lost_high=table["lost"] + 0.03,
+        macs_share=0.6,
+        recording=recording.hash,
+    )
+    table.to_csv(recording.folder / "path_swaps.csv", index=False)
+
+
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    return make_recording(tmp_path_factory.mktemp("runs") / "small" / "recordings" / "test")
+    made = make_recording(tmp_path_factory.mktemp("runs") / "small" / "recordings" / "test")
+    write_swaps(made)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,17 @@ def test_every_control_and_figure_has_a_name(elements):
 
 def test_order_of_the_page(text):
     ids = re.findall(r'<section id="(\w+)">', text)
-    assert ids == ["barcode", "states", "classes", "clusters", "map", "associations", "sure"]
+    wanted = "barcode swaps states classes clusters map associations sure"
+    assert ids == wanted.split()
     assert text.index("<h1>") < text.index('<section id="barcode">')
     assert text.count("How to read this.") >= len(ids) - 1
+    first = text[text.index('<div class="first">') : text.index('<dl class="tiles">')]
+    for card in ("barcode", "association-card", "missing-card"):
+        assert f'id="{card}"' in first
+
+
+def test_the_headline_says_what_another_path_costs(text):
+    said = (
+        "one path for all images at equal cost would lose <strong>12.0 points [10.0, 15.0]</strong>"
+    )
+    assert said in text

@@ -1,13 +1,23 @@
 import json
+import re
+import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pathlens.errors import PathLensError
+from pathlens.recording import write_recording
 from pathlens.reporting import default_folder, report
 from pathlens.reporting.tables import COLUMNS
 
-from .conftest import CLASSES, LAYERS, make_recording
+from .conftest import CLASSES, LAYERS, make_recording, write_swaps
+
+
+def page_data_of(index):
+    """What the scripts of a page draw from."""
+    text = index.read_text(encoding="utf-8")
+    return json.loads(re.search(r'id="pathlens-data">(.*?)</script>', text, re.S).group(1))
 
 
 def test_everything_is_written(index, recording):
@@ -107,3 +117,48 @@ def test_unknown_layer_and_missing_concepts(recording, tmp_path):
         report(recording, layers=["block1.cov"], out=tmp_path / "a", progress=False)
     with pytest.raises(PathLensError, match="concept file"):
         report(recording, concepts=tmp_path / "none.csv", out=tmp_path / "a", progress=False)
+
+
+def test_path_swaps_of_another_recording_are_not_shown(tmp_path):
+    other = make_recording(tmp_path / "other", images=40, seed=1)
+    made = make_recording(tmp_path / "made", images=40)
+    write_swaps(other)
+    shutil.copy(other.folder / "path_swaps.csv", made.folder)
+    index = report(made, layers=[1], progress=False)
+    numbers = json.loads((index.parent / "summary.json").read_text())
+    assert numbers["swaps"] is None
+    assert "pathlens probe" in numbers["gaps"]["path swaps"]
+    (made.folder / "path_swaps.csv").write_text("no,table\n1,2\n")
+    index = report(made, layers=[1], progress=False)
+    assert (
+        "is no table"
+        in json.loads((index.parent / "summary.json").read_text())["gaps"]["path swaps"]
+    )
+
+
+def test_the_card_of_the_first_screen_shows_images_for_and_against(index, recording):
+    data = page_data_of(index)
+    card = data["sections"]["associations"]["card"]
+    layer, chosen = card["row"]["name"], [int(x) for x in card["row"]["combination"].split("+")]
+    on = recording.bits(layer)[:, chosen].all(axis=1)
+    rows = {str(image): at for at, image in enumerate(recording.images["image"])}
+    shown = {
+        kind: [on[rows[data["images"]["id"][i]]] for i in images]
+        for kind, images in card["images"].items()
+    }
+    assert shown["hits"]
+    assert all(shown["hits"])
+    assert all(shown["false alarms"])
+    assert not any(shown["misses"])
+
+
+def test_a_baseline_stands_on_the_card(recording, tmp_path):
+    rng = np.random.default_rng(0)
+    noise = {name: rng.random((len(recording), filters)) < 0.5 for name, filters in LAYERS.items()}
+    rival = write_recording(tmp_path / "noise", noise, recording.images[["image"]])
+    out = tmp_path / "report"
+    index = report(recording, layers=[3], baselines={"noise": rival}, out=out, progress=False)
+    card = page_data_of(index)["sections"]["associations"]["card"]
+    (beside,) = card["rivals"]
+    assert beside["name"] == "noise"
+    assert beside["phi"] < card["row"]["phi"]

@@ -10,8 +10,10 @@ from pathlens.reporting.sections.classes import Classes
 from pathlens.reporting.sections.clusters import Clusters
 from pathlens.reporting.sections.maps import Maps
 from pathlens.reporting.sections.states import States
+from pathlens.reporting.sections.swaps import Swaps
 
 SECTIONS: tuple[Section[Any], ...] = (
+    Swaps(),
     States(),
     Classes(),
     Clusters(),

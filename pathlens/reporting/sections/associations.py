@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathlens.reporting.encode import finite
+from pathlens.reporting.sections.association_card import Card, card_of
 from pathlens.reporting.sections.base import (
     Columns,
     Context,
@@ -25,7 +27,15 @@ ROWS = 2000
 """Largest number of associations in the page's table; the CSV has all."""
 
 
-class AssociationTable(Section["Associations | Gap"]):
+@dataclass(frozen=True)
+class AssociationFindings:
+    """All associations, and the one that stands in the first screen."""
+
+    table: Associations | Gap
+    card: Card | None
+
+
+class AssociationTable(Section[AssociationFindings]):
     """Which filters images with a concept are routed through, all chosen layers in one family."""
 
     name = "associations"
@@ -43,50 +53,63 @@ class AssociationTable(Section["Associations | Gap"]):
         """One for all layers."""
         return 1
 
-    def find(self, context: Context) -> Associations | Gap:
+    def find(self, context: Context) -> AssociationFindings:
         """Search one half of the images, test on the other."""
         from pathlens.analysis import associations
 
         context.step("associations")
         names = [layer.name for layer in context.layers]
-        return attempt(
+        found = attempt(
             lambda: associations(context.recording, names, context.concepts, seed=context.seed)
         )
+        return AssociationFindings(
+            found, None if isinstance(found, Gap) else card_of(context, found)
+        )
 
-    def results(self, found: Associations | Gap) -> Iterator[Named]:
+    def results(self, found: AssociationFindings) -> Iterator[Named]:
         """One result for all layers."""
-        yield Named("associations", "associations", found)
+        yield Named("associations", "associations", found.table)
 
-    def tables(self, found: Associations | Gap) -> dict[str, pd.DataFrame]:
+    def tables(self, found: AssociationFindings) -> dict[str, pd.DataFrame]:
         """Every association tested."""
         import pandas as pd
 
-        return {"associations": pd.DataFrame() if isinstance(found, Gap) else found.frame}
+        return {
+            "associations": pd.DataFrame() if isinstance(found.table, Gap) else found.table.frame
+        }
 
-    def numbers(self, found: Associations | Gap) -> dict[str, Any]:
+    def images(self, found: AssociationFindings) -> Iterable[str]:
+        """Those of the card."""
+        for ids in found.card.images.values() if found.card else ():
+            yield from ids
+
+    def numbers(self, found: AssociationFindings) -> dict[str, Any]:
         """How many associations were tested and confirmed, and what was searched."""
-        if isinstance(found, Gap):
+        table = found.table
+        if isinstance(table, Gap):
             return {"associations": None}
         return {
             "associations": {
-                "tested": len(found.frame),
-                "confirmed": int(found.frame["confirmed"].sum()),
-                "searched": {key: finite(value) for key, value in found.searched.items()},
+                "tested": len(table.frame),
+                "confirmed": int(table.frame["confirmed"].sum()),
+                "searched": {key: finite(value) for key, value in table.searched.items()},
             }
         }
 
-    def data(self, found: Associations | Gap, page: PageImages) -> dict[str, Any]:
+    def data(self, found: AssociationFindings, page: PageImages) -> dict[str, Any]:
         """The rows of the table, confirmed ones first, then by corrected p and effect."""
-        if isinstance(found, Gap):
-            return {"gap": found.reason}
-        ordered = found.frame.sort_values(
+        table = found.table
+        if isinstance(table, Gap):
+            return {"gap": table.reason}
+        ordered = table.frame.sort_values(
             ["confirmed", "p_corrected", "phi"], ascending=[False, True, False], kind="stable"
         )
         kept = ordered.head(ROWS)
         return {
             "columns": [str(column) for column in kept.columns],
             "rows": [[finite(value, 4) for value in row] for row in kept.itertuples(index=False)],
+            "card": None if found.card is None else found.card.data(page),
             "total": len(ordered),
-            "summary": found.summary(),
-            "left_out": found.left_out,
+            "summary": table.summary(),
+            "left_out": table.left_out,
         }

@@ -73,16 +73,12 @@ const filtersOf = (row) => row.combination.split("+").map(Number);
 
 const conceptWords = (concept) => (concept.startsWith("class:") ? `are of class “${concept.slice(6)}”` : `have “${concept}”`);
 
-/**
- * A sentence that a reader may quote, numbers included: the strongest confirmed combination that says
- * more than any single filter, else the strongest confirmed association.
- */
+/** A sentence that a reader may quote, numbers included, about the row of the first screen. */
 function bestAssociation() {
-  const confirmed = table.rows.filter((row) => row.confirmed && row.phi !== null);
-  if (!confirmed.length) return;
-  const gaining = confirmed.filter((row) => row.gain_ci_low !== null && row.gain_ci_low > 0);
-  const row = (gaining.length ? gaining : confirmed).reduce((a, b) => (b.phi > a.phi ? b : a));
-  const lead = gaining.length ? "Strongest among those that say more than any single filter" : "The strongest";
+  const card = data.sections.associations.card;
+  if (!card) return;
+  const row = card.row;
+  const lead = card.gaining ? "Strongest among those that say more than any single filter" : "The strongest";
   const filters = filtersOf(row);
   const named = filters.length === 1 ? `filter ${filters[0]}` : `filters ${filters.join(" and ")} together`;
   const single = filters.length === 1 || row.gain_over_best_single === null ? "" :

@@ -10,7 +10,7 @@ function barcodeBands() {
     if (!bands.length || bands[bands.length - 1].group !== group) bands.push({ group, from: row, to: row });
     bands[bands.length - 1].to = row + 1;
   }
-  const room = Math.max(420, Math.min(620, window.innerHeight - 240));
+  const room = Math.max(260, Math.min(620, window.innerHeight - 560)); // the first screen holds all of it
   const gap = bands.length > 60 ? 1 : 3;
   barcode.rowHeight = clamp(Math.floor((room - gap * bands.length) / barcode.rows), 1, 16);
   let y = RATES + BELOW_RATES;

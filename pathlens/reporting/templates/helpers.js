@@ -57,6 +57,7 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 function probability(p) {
   if (p === null) return "–";
+  if (p < 1e-300) return "< 10⁻³⁰⁰"; // below what a double holds
   return p < 0.001 ? p.toExponential(0).replace("e-", " × 10⁻").replace(/⁻(\d+)$/, (_, digits) =>
     "⁻" + [...digits].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")) : p.toFixed(3);
 }
