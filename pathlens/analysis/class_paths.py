@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pathlens.analysis.class_similarity import (
+    differences_of,
+    mean_similarity,
+    similarity_from,
+    tree,
+)
+from pathlens.analysis.counts import class_counts
 from pathlens.analysis.drawing import INK, heat_map, house_style, new_figure
 from pathlens.analysis.results import Result, join_notes, plural
 from pathlens.analysis.source import (
-    Bits,
     Floats,
     Grouping,
     Ints,
@@ -29,8 +35,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CHUNK = 16_384
-
 
 @dataclass(frozen=True)
 class ClassPaths(Result):
@@ -43,11 +47,18 @@ class ClassPaths(Result):
         counts: Images per class.
         similarity: Classes × classes: 1 - mean absolute difference of their rates over the dynamic
             filters (mute and high-energy ones are equal for all and would inflate it).
+        similarity_all: The same over all filters.
+        by_layer: A row a layer: layer, name, filters, dynamic (numbers of filters), similarity and
+            similarity_all (means over pairs of classes), chance and chance_all (the same when labels
+            are dealt out at random).
         linkage: Average linkage on 1 - similarity, as scipy gives it: float64 (classes - 1, 4).
         order: Class names in the order of the dendrogram's leaves.
         chance: Mean similarity of two classes when the same labels are dealt out at random.
+        chance_all: The same over all filters.
         by: "label", or "prediction" where true classes are unknown.
         dynamic: Number of dynamic filters.
+        differences: float64 (layers, pairs of classes), sums over the filters of each layer of the
+            absolute difference of the rates of two classes; pairs as scipy's `squareform` has them.
         title: The layers, in words.
         left_out: Classes and images that could not be used.
     """
@@ -56,11 +67,15 @@ class ClassPaths(Result):
     rates: pd.DataFrame = field(repr=False)
     counts: pd.Series[int]
     similarity: pd.DataFrame = field(repr=False)
+    similarity_all: pd.DataFrame = field(repr=False)
+    by_layer: pd.DataFrame = field(repr=False)
     linkage: Floats = field(repr=False)
     order: list[str] = field(repr=False)
     chance: float
+    chance_all: float
     by: str
     dynamic: int
+    differences: Floats = field(repr=False)
     title: str
     left_out: str
 
@@ -72,6 +87,7 @@ class ClassPaths(Result):
             return f"No filter of {self.title} is dynamic, so that all classes have the same path."
         rows, columns = np.triu_indices(len(self.counts), 1)
         values = self.similarity.to_numpy()[rows, columns]
+        over_all = self.similarity_all.to_numpy()[rows, columns]
         near, far = int(values.argmax()), int(values.argmin())
         names = list(self.similarity.columns)
         return (
@@ -79,7 +95,29 @@ class ClassPaths(Result):
             f"{names[columns[near]]} (similarity {values[near]:.3f}), the least alike "
             f"{names[rows[far]]} and {names[columns[far]]} ({values[far]:.3f}), over "
             f"{plural(self.dynamic, 'dynamic filter')}; classes dealt out at random would have "
-            f"{self.chance:.3f}."
+            f"{self.chance:.3f}. Over all {plural(self.rates.shape[1], 'filter')} these are "
+            f"{over_all[near]:.3f}, {over_all[far]:.3f} and {self.chance_all:.3f}."
+        )
+
+    def similarity_in(self, layer: int) -> pd.DataFrame:
+        """Similarity over the dynamic filters of one of the layers: classes × classes.
+
+        Args:
+            layer: Its number, as in `by_layer`.
+
+        Raises:
+            PathLensError: If the layer is not one of those compared.
+        """
+        numbers = self.by_layer["layer"].tolist()
+        if layer not in numbers:
+            raise PathLensError(
+                f"Layer {layer} is not among those of these class paths: choose one of "
+                f"{', '.join(map(str, numbers[:12]))}{', ...' * (len(numbers) > 12)}."
+            )
+        place = numbers.index(layer)
+        filters = int(self.by_layer["dynamic"].iloc[place])
+        return _named(
+            similarity_from(self.differences[place], filters), list(self.similarity.index)
         )
 
     def plot(self) -> Figure:
@@ -141,33 +179,9 @@ def class_paths(data: PathData, layer: LayerSpec | None = None, *, seed: int = 0
             "The recording knows neither labels nor predictions, so there are no class paths: "
             "record a labelled dataset, or one through a classifier."
         )
-    shuffled = _dealt_at_random(groups.codes, seed)
-    sizes = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.names))
-    deals = np.stack([groups.codes, shuffled])
-    counted = [class_counts(data.bits(one.name), deals, len(groups.names)) for one in layers]
-    real, random = np.concatenate(counted, axis=2)
-    return _result(groups, sizes, real, random, layers, describe_layers(data, layers))
-
-
-def class_counts(bits: Bits, deals: Ints, classes: int) -> Ints:
-    """Images of each class that have each gate on: int64 (deals, classes, filters).
-
-    The sums go by chunks of images and read the bits once for all deals.
-
-    Args:
-        bits: bool (images, filters).
-        deals: int64 (deals, images), class of each image in each way to deal classes out; negative
-            ones are not counted.
-        classes: Number of classes.
-    """
-    total = np.zeros((len(deals) * classes, bits.shape[1]), dtype=np.int64)
-    for start in range(0, len(bits), _CHUNK):
-        part = deals[:, None, start : start + _CHUNK]
-        member = (part == np.arange(classes)[:, None]).astype(np.float32)
-        # Whole numbers below 2^24 are exact in float32.
-        on = bits[start : start + _CHUNK].astype(np.float32)
-        total += (member.reshape(len(total), -1) @ on).astype(np.int64)
-    return total.reshape(len(deals), classes, -1)
+    deals = np.stack([groups.codes, _dealt_at_random(groups.codes, seed)])
+    counted = [class_counts(data, one, deals, len(groups.names)) for one in layers]
+    return _result(groups, counted, layers, describe_layers(data, layers))
 
 
 def _dealt_at_random(codes: Ints, seed: int) -> Ints:
@@ -179,41 +193,73 @@ def _dealt_at_random(codes: Ints, seed: int) -> Ints:
 
 
 def _result(
-    groups: Grouping,
-    sizes: Ints,
-    real: Ints,
-    random: Ints,
-    layers: Sequence[Layer],
-    title: str,
+    groups: Grouping, counted: Sequence[Ints], layers: Sequence[Layer], title: str
 ) -> ClassPaths:
+    sizes = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.names))
     present = sizes > 0
     names = [name for name, here in zip(groups.names, present, strict=True) if here]
-    per_class = sizes[present][:, None]
-    on = real.sum(axis=0)
-    dynamic = (on > 0) & (on < sizes.sum())
-    columns = _filter_names(layers)
-    rates = pd.DataFrame(real[present] / per_class, index=names, columns=columns)
-    rates.index.name, rates.columns.name = "class", "filter"
-    similarity = _similarity(rates.to_numpy()[:, dynamic])
-    linkage, order = _tree(similarity)
+    rates = _rate_table([one[0] for one in counted], sizes, names, layers)
+    real, random = (differences_of([one[deal] for one in counted], sizes) for deal in range(2))
+    by_layer = _by_layer(layers, [one[0] for one in counted], int(sizes.sum()), real, random)
+    dynamic, filters = int(by_layer["dynamic"].sum()), rates.shape[1]
+    similarity = similarity_from(real.sum(axis=0), dynamic)
+    linkage, order = tree(similarity)
     return ClassPaths(
-        frame=pd.DataFrame(
-            {
-                "class": np.repeat(names, len(columns)),
-                "filter": columns * len(names),
-                "rate": rates.to_numpy().reshape(-1),
-            }
-        ),
+        frame=_frame(rates),
         rates=rates,
         counts=pd.Series(sizes[present], index=names, name="images"),
-        similarity=pd.DataFrame(similarity, index=names, columns=names),
+        similarity=_named(similarity, names),
+        similarity_all=_named(similarity_from(real.sum(axis=0), filters), names),
+        by_layer=by_layer,
         linkage=linkage,
         order=[names[i] for i in order],
-        chance=_mean_of_pairs(_similarity((random[present] / per_class)[:, dynamic])),
+        chance=float(mean_similarity(random.sum(axis=0), dynamic)),
+        chance_all=float(mean_similarity(random.sum(axis=0), filters)),
         by=groups.by,
-        dynamic=int(dynamic.sum()),
+        dynamic=dynamic,
+        differences=real,
         title=title,
         left_out=_left_out(groups, sizes),
+    )
+
+
+def _rate_table(
+    counted: Sequence[Ints], sizes: Ints, names: Sequence[str], layers: Sequence[Layer]
+) -> pd.DataFrame:
+    present = sizes > 0
+    rates = np.concatenate(counted, axis=1)[present] / sizes[present][:, None]
+    table = pd.DataFrame(rates, index=list(names), columns=_filter_names(layers))
+    table.index.name, table.columns.name = "class", "filter"
+    return table
+
+
+def _frame(rates: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "class": np.repeat(rates.index.to_numpy(), rates.shape[1]),
+            "filter": np.tile(rates.columns.to_numpy(), len(rates)),
+            "rate": rates.to_numpy().reshape(-1),
+        }
+    )
+
+
+def _by_layer(
+    layers: Sequence[Layer], counted: Sequence[Ints], images: int, real: Floats, random: Floats
+) -> pd.DataFrame:
+    on = [one.sum(axis=0) for one in counted]
+    filters = np.array([layer.filters for layer in layers])
+    dynamic = np.array([int(((one > 0) & (one < images)).sum()) for one in on])
+    return pd.DataFrame(
+        {
+            "layer": [layer.index for layer in layers],
+            "name": [layer.name for layer in layers],
+            "filters": filters,
+            "dynamic": dynamic,
+            "similarity": mean_similarity(real, dynamic),
+            "similarity_all": mean_similarity(real, filters),
+            "chance": mean_similarity(random, dynamic),
+            "chance_all": mean_similarity(random, filters),
+        }
     )
 
 
@@ -223,30 +269,8 @@ def _filter_names(layers: Sequence[Layer]) -> list[int] | list[str]:
     return [f"{layer.index}:{i}" for layer in layers for i in range(layer.filters)]
 
 
-def _similarity(rates: Floats) -> Floats:
-    """1 - mean absolute difference of rows; 1 everywhere where there is no column."""
-    if not rates.shape[1]:
-        return np.ones((len(rates), len(rates)))
-    from scipy.spatial.distance import cdist
-
-    return np.asarray(1 - cdist(rates, rates, "cityblock") / rates.shape[1])
-
-
-def _mean_of_pairs(similarity: Floats) -> float:
-    pairs = similarity[np.triu_indices(len(similarity), 1)]
-    return float(pairs.mean()) if len(pairs) else float("nan")
-
-
-def _tree(similarity: Floats) -> tuple[Floats, list[int]]:
-    """Average linkage with neighbouring leaves as alike as possible, and the leaf order."""
-    if len(similarity) < 2:
-        return np.zeros((0, 4)), list(range(len(similarity)))
-    from scipy.cluster import hierarchy
-    from scipy.spatial.distance import squareform
-
-    distances = squareform(1 - similarity, checks=False)
-    linkage = hierarchy.linkage(distances, "average", optimal_ordering=True)
-    return np.asarray(linkage), [int(i) for i in hierarchy.leaves_list(linkage)]
+def _named(similarity: Floats, names: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(similarity, index=list(names), columns=list(names))
 
 
 def _left_out(groups: Grouping, sizes: Ints) -> str:

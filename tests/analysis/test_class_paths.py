@@ -1,10 +1,7 @@
-import sys
-
 import numpy as np
 import pytest
 
 from pathlens.analysis import class_paths
-from pathlens.analysis.class_paths import class_counts
 from pathlens.errors import PathLensError
 from tests.analysis.conftest import make_recording, planted
 
@@ -27,16 +24,41 @@ def test_rates_and_similarity_against_slow_loops(seed):
     assert looked_up["rate"].item() == pytest.approx(rates[1, 5])
 
 
-def test_counts_do_not_depend_on_chunks(monkeypatch):
-    bits, labels = planted(0, images=1000)
-    deals = np.stack([labels, labels[::-1], np.full(1000, -1)])
-    whole = class_counts(bits, deals, 4)
-    assert whole[0].tolist() == [bits[labels == k].sum(axis=0).tolist() for k in range(4)]
-    assert not whole[2].any()
-    # The package's name `class_paths` is the function, not this module.
-    monkeypatch.setattr(sys.modules["pathlens.analysis.class_paths"], "_CHUNK", 7)
-    assert (class_counts(bits, deals, 4) == whole).all()
-    assert whole.dtype == np.int64
+@pytest.mark.parametrize("seed", range(3))
+def test_all_filters_and_layers_stand_beside_the_dynamic_ones(seed):
+    bits, labels = planted(seed, images=120, classes=4, filters=10)
+    still = np.tile(np.arange(6) % 2 == 0, (120, 1))
+    mixed = np.hstack([bits[:, :4], still])
+    recording = make_recording(
+        {"still": still, "mixed": mixed, "free": bits}, labels, classes="abcd"
+    )
+    found = class_paths(recording, seed=seed)
+    rates = np.array([np.hstack([still, mixed, bits])[labels == k].mean(axis=0) for k in range(4)])
+    for i in range(4):
+        for k in range(4):
+            slow = 1 - np.abs(rates[i] - rates[k]).mean()
+            assert found.similarity_all.iloc[i, k] == pytest.approx(slow)
+    assert found.by_layer["filters"].tolist() == [6, 10, 10]
+    assert found.by_layer["dynamic"].tolist() == [0, 4, 10]
+    assert found.dynamic == 14
+    for row in found.by_layer.itertuples():
+        alone = class_paths(recording, row.layer, seed=seed)
+        assert np.allclose(found.similarity_in(row.layer), alone.similarity)
+        pairs = np.triu_indices(4, 1)
+        assert row.similarity == pytest.approx(alone.similarity.to_numpy()[pairs].mean())
+        assert row.similarity_all == pytest.approx(alone.similarity_all.to_numpy()[pairs].mean())
+        assert (row.chance, row.chance_all) == pytest.approx((alone.chance, alone.chance_all))
+    assert found.similarity_in(1).to_numpy().tolist() == np.ones((4, 4)).tolist()
+    with pytest.raises(PathLensError, match="Layer 7 is not among"):
+        found.similarity_in(7)
+
+
+def test_classes_by_chance_are_as_alike_as_chance():
+    rng = np.random.default_rng(0)
+    found = class_paths(make_recording(rng.random((900, 60)) < 0.4, rng.integers(0, 3, 900)))
+    pairs = found.similarity.to_numpy()[np.triu_indices(3, 1)]
+    assert pairs.mean() == pytest.approx(found.chance, abs=0.005)
+    assert "over all 60 filters" in found.summary().lower()
 
 
 def test_alike_classes_are_neighbours_in_the_dendrogram():
