@@ -1,14 +1,18 @@
-"""Maps: images laid out so that those with alike paths lie together (t-SNE)."""
+"""Maps: images laid out so that those with alike paths lie together (t-SNE, UMAP)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pathlens.analysis.drawing import class_marks, empty_figure, house_style, new_figure, plain_text
+from pathlens.analysis.map_methods import MapMethod, map_method
+from pathlens.analysis.map_quality import kept_by_chance, neighbours_kept
+from pathlens.analysis.neighbours import nearest
 from pathlens.analysis.results import Result, plural
 from pathlens.analysis.source import (
     Bits,
@@ -20,20 +24,19 @@ from pathlens.analysis.source import (
     describe_layers,
     gather_bits,
     grouping,
-    hamming_counts,
     require_images,
     sample_rows,
 )
-from pathlens.errors import unknown
-from pathlens.layers import LayerSpec
+from pathlens.errors import PathLensError
+from pathlens.layers import Layer, LayerSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FEWEST_PATHS = 5
-NEIGHBOURS = 10
 NAMED_CLASSES = 24
+METHOD_NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class PathMap(Result):
         classes: Class names that `label` and `prediction` point into.
         title: The layers, in words.
         left_out: Images that were not looked at.
+        method: Name of the method that drew it.
+        layers: The layers whose gates it shows.
+        paths: bool (unique paths, filters of these layers), the paths on the map.
+        places: float64 (unique paths, 2), where they lie.
     """
 
     frame: pd.DataFrame = field(repr=False)
@@ -60,6 +67,10 @@ class PathMap(Result):
     classes: tuple[str, ...] = field(repr=False)
     title: str
     left_out: str
+    method: str
+    layers: tuple[Layer, ...] = field(repr=False)
+    paths: Bits = field(repr=False)
+    places: Floats = field(repr=False)
 
     def summary(self) -> str:
         """How many paths the map shows, and how far its neighbourhoods can be trusted."""
@@ -69,15 +80,75 @@ class PathMap(Result):
                 f"{plural(self.unique_paths, 'different path')}, and a map needs {FEWEST_PATHS}."
             )
         return (
-            f"The map of {self.title} shows {plural(self.unique_paths, 'different path')} of "
+            f"The {METHOD_NAMES[self.method]} map of {self.title} shows "
+            f"{plural(self.unique_paths, 'different path')} of "
             f"{plural(len(self.frame), 'image')}; {self.neighbours_kept:.0%} of the nearest "
             f"neighbours on it are nearest neighbours in path space "
             f"({self.neighbours_by_chance:.0%} by chance)."
         )
 
+    def place(self, new: PathData | npt.NDArray[Any]) -> pd.DataFrame:
+        """Place other images on this map, which stays as it is.
+
+        An image whose path is on the map lies where that path lies, and one path has one place,
+        whatever else is placed with it. How a path that is new finds its place is up to the method:
+        t-SNE lets the map attract and repel it, UMAP takes the median of its nearest paths' places.
+
+        Args:
+            new: A recording with the layers of the map, or bool (images, filters): their gates side by
+                side.
+
+        Returns:
+            A row an image: image (its id, or its row number), x, y, apart (filters in which its path
+            differs from the nearest path on the map, 0 where it is on it: far from all means that the
+            place says little).
+
+        Raises:
+            PathLensError: If there is no map, or the layers or filters are not those of the map.
+        """
+        if self.frame.empty:
+            raise PathLensError(
+                f"Nothing can be placed: {self.summary()[:1].lower()}{self.summary()[1:]}"
+            )
+        bits, images = self._gates(new)
+        places, apart = self._places(bits)
+        return pd.DataFrame({"image": images, "x": places[:, 0], "y": places[:, 1], "apart": apart})
+
+    def _gates(self, new: PathData | npt.NDArray[Any]) -> tuple[Bits, Any]:
+        """Gates of new images in the layers of the map, and what the images are called."""
+        if isinstance(new, np.ndarray):
+            if new.dtype != np.bool_ or new.ndim != 2 or new.shape[1] != self.paths.shape[1]:
+                raise PathLensError(
+                    f"The map shows {self.paths.shape[1]} filters and was given an array {new.dtype} "
+                    f"{new.shape}: give bool (images, {self.paths.shape[1]})."
+                )
+            return new, np.arange(len(new))
+        filters = {layer.name: layer.filters for layer in new.layers}
+        for layer in self.layers:
+            if filters.get(layer.name) != layer.filters:
+                raise PathLensError(
+                    f"The recording to place has no layer {layer.name} with {layer.filters} filters: "
+                    "record it with the network that the map was drawn for."
+                )
+        rows = np.arange(len(new.images), dtype=np.int64)
+        return gather_bits(new, self.layers, rows), new.images["image"].to_numpy()
+
+    def _places(self, bits: Bits) -> tuple[Floats, Ints]:
+        """Place of each path, and how many filters it is away from the map's nearest."""
+        if not len(bits):
+            return np.zeros((0, 2)), np.zeros(0, dtype=np.int64)
+        unique, which, _ = unique_rows(bits)
+        apart, neighbours = (found[:, 0] for found in nearest(self.paths, unique, 1, threads=1))
+        places = self.places[neighbours]
+        if (apart > 0).any():
+            strange = apart > 0
+            method = map_method(self.method)
+            places[strange] = method.place(unique[strange], self.paths, self.places)
+        return places[which], apart[which]
+
     def plot(self) -> Figure:
         """Scatter of the images: colour and marker = class, size = images with that path."""
-        title = f"Map of the paths in {self.title}"
+        title = f"{METHOD_NAMES[self.method]} map of the paths in {self.title}"
         if self.frame.empty:
             return empty_figure(title, self.summary())
         with house_style():
@@ -129,90 +200,71 @@ def path_map(
     max_images: int = 2000,
     method: str = "tsne",
 ) -> PathMap:
-    """Lay out the unique paths of a layer by t-SNE on their Hamming distance.
+    """Lay out the unique paths of a layer by their Hamming distance, in two dimensions.
 
-    On 0/1 rows the squared Euclidean distance that t-SNE's affinities are made of (van der Maaten &
-    Hinton 2008) is the number of filters in which two paths differ. Images with the same path share
-    one place. The layout starts from principal components, so that it repeats exactly.
+    Images with the same path share one place. Neighbours are found exactly, and the layout starts from
+    principal components; it repeats exactly, whatever the number of threads. Distances between groups
+    on a map and the sizes of groups mean little: read neighbourhoods, and only as far as
+    `neighbours_kept` goes.
 
     Args:
         data: A recording.
         layer: Number, name or glob; None for the whole network.
         seed: Seed of the sample of images and of the layout.
         max_images: Images looked at, at most.
-        method: "tsne".
+        method: "tsne" or "umap", as `map_methods` describes them. The first umap in a process takes
+            about a minute longer, to compile.
 
     Raises:
         PathLensError: If a layer or the method is unknown, or the recording holds no images.
     """
-    if method != "tsne":
-        raise unknown("map method", method, ["tsne"])
+    layout = map_method(method)
     layers = choose_layers(data, layer)
     rows, unseen = sample_rows(require_images(data), max_images, seed)
-    paths, place, copies = unique_rows(gather_bits(data, layers, rows))
+    paths, which, copies = unique_rows(gather_bits(data, layers, rows))
     enough = len(paths) >= FEWEST_PATHS
-    layout = _tsne(paths, seed) if enough else np.zeros((len(paths), 2))
+    places = _laid_out(layout, paths, seed) if enough else np.zeros((len(paths), 2))
     frame = pd.DataFrame(
         {
             "image": data.images["image"].to_numpy()[rows],
-            "x": layout[place, 0],
-            "y": layout[place, 1],
+            "x": places[which, 0],
+            "y": places[which, 1],
             "label": codes_of(data, "label", rows),
             "prediction": codes_of(data, "prediction", rows),
-            "copies": copies[place],
+            "copies": copies[which],
         }
     )
     groups = grouping(data)
     return PathMap(
         frame=frame if enough else frame.iloc[:0],
-        neighbours_kept=_neighbours_kept(paths, layout) if enough else float("nan"),
-        neighbours_by_chance=_by_chance(paths, layout, seed) if enough else float("nan"),
+        neighbours_kept=neighbours_kept(paths, places) if enough else float("nan"),
+        neighbours_by_chance=kept_by_chance(paths, places, seed) if enough else float("nan"),
         unique_paths=len(paths),
         classes=_all_classes(data, groups.names if groups else ()),
         title=describe_layers(data, layers),
         left_out=unseen,
+        method=method,
+        layers=tuple(layers),
+        paths=paths,
+        places=places,
     )
 
 
 def unique_rows(bits: Bits) -> tuple[Bits, Ints, Ints]:
     """Different rows, the position of each row among them, and how often each occurs."""
     packed = np.packbits(bits, axis=1)
-    _, first, place, copies = np.unique(
+    _, first, which, copies = np.unique(
         packed, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
-    return bits[first], place.reshape(-1), copies
+    return bits[first], which.reshape(-1), copies
 
 
-def _tsne(paths: Bits, seed: int) -> Floats:
-    from sklearn.manifold import TSNE
+def _laid_out(method: MapMethod, paths: Bits, seed: int) -> Floats:
     from threadpoolctl import threadpool_limits
 
-    perplexity = min(30.0, (len(paths) - 1) / 3)
     # Sums over threads come in another order with another number of threads.
     with threadpool_limits(1):
-        layout = TSNE(
-            init="pca", metric="euclidean", perplexity=perplexity, random_state=seed
-        ).fit_transform(paths.astype(np.float32))
-    return np.asarray(layout, dtype=np.float64)
-
-
-def _neighbours_kept(paths: Bits, layout: Floats) -> float:
-    """Share of the nearest on the map that are among the nearest paths; ties count as near."""
-    from scipy.spatial.distance import cdist
-
-    count = min(NEIGHBOURS, len(paths) - 1)
-    true = hamming_counts(paths)
-    np.fill_diagonal(true, np.inf)
-    drawn = cdist(layout, layout)
-    np.fill_diagonal(drawn, np.inf)
-    furthest = np.partition(true, count - 1, axis=1)[:, count - 1]
-    nearest = np.argpartition(drawn, count - 1, axis=1)[:, :count]
-    kept = np.take_along_axis(true, nearest, axis=1) <= furthest[:, None]
-    return float(kept.mean())
-
-
-def _by_chance(paths: Bits, layout: Floats, seed: int) -> float:
-    return _neighbours_kept(paths, np.random.default_rng(seed).permutation(layout))
+        return method.lay_out(paths, seed)
 
 
 def _all_classes(data: PathData, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 from pathlens.analysis import path_map
-from pathlens.analysis.maps import _neighbours_kept, unique_rows
+from pathlens.analysis.map_quality import kept_by_chance, neighbours_kept
+from pathlens.analysis.maps import unique_rows
 from pathlens.errors import PathLensError
 from tests.analysis.conftest import make_recording, planted
 
@@ -57,10 +60,10 @@ def test_neighbours_kept_against_loops():
         drawn[i] = np.inf
         tenth = np.sort(true)[9]
         kept += [true[k] <= tenth for k in np.argsort(drawn)[:10]]
-    assert _neighbours_kept(paths, layout) == pytest.approx(np.mean(kept))
+    assert neighbours_kept(paths, layout) == pytest.approx(np.mean(kept))
     line = np.tri(12, 12, dtype=bool)
     straight = np.column_stack([line.sum(axis=1), np.zeros(12)])
-    assert _neighbours_kept(line, straight) == 1
+    assert neighbours_kept(line, straight) == 1
 
 
 def test_too_few_paths_give_no_map():
@@ -86,3 +89,67 @@ def test_bad_options_are_one_sentence():
         path_map(recording, method="tsn")
     with pytest.raises(PathLensError, match="max_images"):
         path_map(recording, max_images=0)
+
+
+def test_chance_is_the_share_of_random_neighbours():
+    rng = np.random.default_rng(0)
+    paths, _, _ = unique_rows(rng.random((300, 40)) < 0.5)
+    places = rng.normal(size=(300, 2))
+    # Without ties 10 of 299 others are near; ties with the tenth add some.
+    assert 10 / 299 < kept_by_chance(paths, places) < 0.09
+    assert kept_by_chance(paths, places, 3) == kept_by_chance(paths, places, 3)
+
+
+def test_quality_needs_no_matrix_of_all_pairs():
+    rng = np.random.default_rng(0)
+    paths, _, _ = unique_rows(rng.random((5000, 24)) < 0.5)
+    places = rng.normal(size=(len(paths), 2))
+    neighbours_kept(paths[:10], places[:10])
+    tracemalloc.start()
+    neighbours_kept(paths, places)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(paths) ** 2
+
+
+def test_images_that_share_a_place_are_no_trouble_for_the_measure():
+    paths, _, _ = unique_rows(np.random.default_rng(0).random((60, 20)) < 0.5)
+    assert 0 <= neighbours_kept(paths, np.zeros((60, 2))) <= 1
+
+
+def test_an_image_of_the_map_is_placed_where_it_lies(mapped):
+    recording, found = mapped
+    placed = found.place(recording)
+    assert list(placed.columns) == ["image", "x", "y", "apart"]
+    assert placed["image"].tolist() == recording.images["image"].tolist()
+    assert placed[["x", "y"]].equals(found.frame[["x", "y"]])
+    assert (placed["apart"] == 0).all()
+
+
+def test_new_images_land_among_their_own_and_whatever_else_is_placed():
+    bits, labels = planted(4, images=260, classes=3, filters=40, noise=0.06)
+    found = path_map(make_recording(bits[:200], labels[:200], classes="abc"))
+    new = np.vstack([bits[200:], bits[200:203]])
+    placed = found.place(new)
+    places = placed[["x", "y"]].to_numpy()
+    assert np.array_equal(places[:3], places[-3:])
+    assert placed["apart"].tolist() == [(bits[:200] != row).sum(axis=1).min() for row in new]
+    known = found.frame[["x", "y"]].to_numpy()
+    nearest = np.linalg.norm(places[:, None] - known[None], axis=2).argmin(axis=1)
+    assert (labels[:200][nearest] == np.append(labels[200:], labels[200:203])).mean() > 0.95
+    alone = found.place(new[5:9])[["x", "y"]].to_numpy()
+    assert alone == pytest.approx(places[5:9], abs=1e-9)
+    assert found.place(new[:0]).empty
+
+
+def test_placing_what_does_not_fit_is_one_sentence(mapped):
+    _, found = mapped
+    with pytest.raises(PathLensError, match="30 filters"):
+        found.place(np.zeros((2, 29), dtype=bool))
+    with pytest.raises(PathLensError, match="30 filters"):
+        found.place(np.zeros((2, 30)))
+    with pytest.raises(PathLensError, match="no layer conv with 30 filters"):
+        found.place(make_recording(np.zeros((2, 31), dtype=bool)))
+    none = path_map(make_recording(np.eye(3, dtype=bool)))
+    with pytest.raises(PathLensError, match="Nothing can be placed: there is no map"):
+        none.place(np.eye(3, dtype=bool))
