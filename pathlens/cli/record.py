@@ -22,7 +22,11 @@ def record(
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     thumbnails: Annotated[bool, Option(help="Keep small pictures for the report.")] = True,
     columns: Annotated[
-        str, Option("--with", help="Keep floats too: scores,responses,features,logits.")
+        str,
+        Option(
+            "--with",
+            help="Keep floats too, in a folder named after them: scores,responses,features,logits.",
+        ),
     ] = "",
     groups: Annotated[
         Path | None, Option(help="CSV file: image,group[,source_image,attack].")

@@ -25,6 +25,7 @@ from pathlens.recorder.processes import Place
 from pathlens.recorder.writing import Say, write_missing
 from pathlens.recording.content import CONTENT
 from pathlens.recording.further import TEXT_COLUMNS, FurtherColumn, with_further
+from pathlens.recording.importing import GATES, NOT_APPLIED
 from pathlens.recording.manifest import DEFAULT_PART_SIZE, Plan, image_fingerprint
 from pathlens.recording.reader import Recording
 from pathlens.runs import Run, find_run
@@ -68,7 +69,8 @@ def record(
             ("all" for a folder that has nothing else).
         limit: Record a seeded, class-balanced subset of so many images.
         part_size: Images a part; a batch never straddles two parts.
-        out: Folder of the recording; below the run's folder if not given.
+        out: Folder of the recording; below the run's folder if not given, named after data, split,
+            limit, baseline and optional columns, so that each of them is a recording of its own.
         batch_size: Images a forward pass.
         device: "cpu", "cuda", "mps".
         thumbnails: Whether to keep small pictures beside the parts, for the report.
@@ -111,7 +113,7 @@ def record(
     images = planned_images(loaded, data, split, limit)
     if images.labels is None:
         say("The images have no labels that the network knows: no accuracy is recorded.")
-    asked = _Asked(loaded, images, data, limit, part_size, thumbnails, baseline)
+    asked = _Asked(loaded, images, data, limit, part_size, thumbnails, baseline, kinds)
     table = _groups(groups, asked)
     folder = Path(out) if out is not None else asked.default_folder()
     extra: dict[str, Any] = {}
@@ -194,6 +196,7 @@ class _Asked:
     part_size: int
     thumbnails: bool
     baseline: Baseline | None
+    kinds: tuple[str, ...]
 
     @property
     def data_name(self) -> str:
@@ -201,11 +204,11 @@ class _Asked:
         return Path(str(self.data) if self.data is not None else self.loaded.config.data).name
 
     def default_folder(self) -> Path:
-        """Below the run, named after images and codes."""
+        """Below the run, named after images, codes and optional columns."""
         parts = [self.data_name.replace(":", "-"), self.images.name]
         parts += [str(self.limit)] if self.limit is not None else []
         parts += [self.baseline.label] if self.baseline is not None else []
-        return self.loaded.run.folder / "recordings" / "-".join(parts)
+        return self.loaded.run.folder / "recordings" / "-".join([*parts, *self.kinds])
 
     def plan(
         self,
@@ -225,7 +228,7 @@ class _Asked:
             further += [FurtherColumn(x, "string") for x in TEXT_COLUMNS if x in groups.columns]
             extra = {**extra, "groups": groups_hash(groups)}
         if not network.applied and self.baseline is None:
-            extra = {**extra, "gates": "decided, but not applied"}
+            extra = {**extra, GATES: NOT_APPLIED}
         return Plan(
             checkpoint=self.loaded.checkpoint,
             model=config.model,

@@ -25,6 +25,7 @@ from pathlens.recorder.columns import Seen
 from pathlens.recorder.images import planned_images
 from pathlens.recorder.scores import KINDS, Raw, hosted, projected, read, statistics
 from pathlens.recorder.thresholds import Counts, Numbers, Thresholds
+from pathlens.recording.bits import Bits
 from pathlens.recording.listing import read_listing, read_marker
 from pathlens.recording.manifest import MANIFEST
 from pathlens.training.loading import LoadedRun, load_run
@@ -184,25 +185,23 @@ class Codes:
                 raise ValueError(f"not one threshold a filter of {layer.name}")
 
     def run(self, x: Tensor, *, responses: bool) -> Seen:
-        """The plain network's output and cost, and the thresholded bits, of a batch (N, C, H, W)."""
+        """The plain network's output, and the thresholded bits, of a batch (N, C, H, W)."""
         output, path, raw = read(self.network, self._kind, x, responses=responses)
         scores = {
-            layer.name: _scores(
-                raw[layer.name],
-                layer,
-                self._seed,
-                self._layers[layer.name].mean,
-                self._layers[layer.name].deviation,
-            )
-            for layer in self.network.layers
+            layer.name: _scores(raw[layer.name], layer, self._seed, known.mean, known.deviation)
+            for layer, known in zip(self.network.layers, self._layers.values(), strict=True)
         }
         return Seen(
             output=output,
             bits={name: self._layers[name].bits(values) for name, values in scores.items()},
-            macs=np.full(len(x), self.network.cost.dense, dtype=np.int64),
             scores={name: torch.from_numpy(values) for name, values in scores.items()},
             responses=path.responses,
         )
+
+    def macs(self, bits: Mapping[str, Bits]) -> Counts:
+        """Multiply-adds of every image, (N,): all that the plain network has."""
+        images = len(next(iter(bits.values())))
+        return np.full(images, self.network.cost.dense, dtype=np.int64)
 
     def largest_miss(self, images: int) -> float:
         """Largest difference of a filter's on-rate from the wanted one, on the training images."""

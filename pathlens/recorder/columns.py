@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,14 +36,12 @@ class Seen:
     Attributes:
         output: What it returned.
         bits: Layer name to gates, bool (N, filters).
-        macs: Multiply-adds of every image, int64 (N,).
         scores: Layer name to what the gates were decided from, (N, filters).
         responses: Layer name to pooled ungated outputs, (N, filters); empty if not asked for.
     """
 
     output: Any
     bits: Mapping[str, Bits]
-    macs: np.ndarray[Any, np.dtype[np.int64]]
     scores: Mapping[str, Tensor]
     responses: Mapping[str, Tensor]
 

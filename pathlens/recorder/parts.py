@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +18,9 @@ from pathlens.datasets import ImageSplit
 from pathlens.datasets.loader import ImageLoader, View, centre, normalise
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.recorder.columns import OptionalColumns, Seen
+from pathlens.recording.bits import Bits, Packed, pack, packed_width, unpack
 from pathlens.recording.content import CONTENT, content_hash
+from pathlens.recording.further import Floats
 from pathlens.recording.manifest import Plan
 from pathlens.recording.parts import PartRows
 from pathlens.training.evaluation import scores_of
@@ -24,7 +28,10 @@ from pathlens.training.evaluation import scores_of
 THUMBNAIL = 64
 """Longest side of a thumbnail, in pixels."""
 
-_TYPES = {"label": "int64", "prediction": "int64", "confidence": "float32", "macs": "int64"}
+_GATES_AT_ONCE = 1 << 18
+"""So many gates are costed in one go, 8 bytes each: few operations, little memory."""
+
+Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Coder(Protocol):
@@ -36,6 +43,10 @@ class Coder(Protocol):
         """What the network does with a batch (N, C, H, W), with pooled responses where asked for."""
         ...
 
+    def macs(self, bits: Mapping[str, Bits]) -> Counts:
+        """Multiply-adds of every image, (N,), for the bits (N, filters) of every layer."""
+        ...
+
 
 class Paths:
     """The paths of a decoupled network, decided by hard gates."""
@@ -44,19 +55,28 @@ class Paths:
         self.network = network
 
     def run(self, x: Tensor, *, responses: bool) -> Seen:
-        """Gates, cost and scores of a batch (N, C, H, W)."""
-        network = self.network
-        output, path = network.with_path(x, gates="hard", responses=responses)
-        # float64 keeps every multiply-add of a large network. Gates that are not applied spare none.
-        ran = {name: z if network.applied else torch.ones_like(z) for name, z in path.items()}
-        macs = network.cost.macs({name: z.cpu().double() for name, z in ran.items()})
+        """Gates and scores of a batch (N, C, H, W)."""
+        output, path = self.network.with_path(x, gates="hard", responses=responses)
+        # Side by side, so that they come from the device at once.
+        bits = (path.concatenate() > 0.5).cpu().numpy()
+        ends = np.cumsum([layer.filters for layer in self.network.layers])
         return Seen(
             output=output,
-            bits={name: z.cpu().numpy() > 0.5 for name, z in path.items()},
-            macs=macs.round().long().numpy(),
+            bits=dict(zip(path, np.split(bits, ends[:-1], axis=1), strict=True)),
             scores=path.logits,
             responses=path.responses,
         )
+
+    def macs(self, bits: Mapping[str, Bits]) -> Counts:
+        """Multiply-adds of every image, (N,); gates that are not applied spare none."""
+        applied = self.network.applied
+        # float64 keeps every multiply-add of a large network.
+        gates = {
+            name: torch.from_numpy(z if applied else np.ones_like(z)).double()
+            for name, z in bits.items()
+        }
+        macs: Counts = self.network.cost.macs(gates).round().long().numpy()
+        return macs
 
 
 class PartRecorder:
@@ -98,79 +118,114 @@ class PartRecorder:
             positions[i : i + self.batch_size] for i in range(0, len(positions), self.batch_size)
         ]
         rows = _Rows(plan)
-        with self.columns.watch():
+        with self.columns.watch(), ThreadPoolExecutor(max_workers=1) as beside:
             for planned, batch in zip(batches, self.loader.batches(batches), strict=True):
                 rows.skipped += [_without_place(self.images.ids[i], e) for i, e in batch.failed]
                 self.readable += len(batch.positions)
                 if len(batch.positions):
-                    seen = self._forward(batch.canvas)
-                    frame = self._frame(seen, batch.positions)
-                    frame[CONTENT] = [content_hash(canvas) for canvas in batch.canvas.numpy()]
-                    rows.add(frame, seen, self.columns.floats(seen))
-                    if plan.thumbnails:
-                        rows.pictures += [_thumbnail(canvas) for canvas in batch.canvas]
+                    # Hashing and compressing pictures go on while the network computes.
+                    looks = beside.submit(_look, batch.canvas, plan.thumbnails)
+                    rows.add(batch.positions, self._forward(batch.canvas), looks.result())
                 progress(len(planned))
-        return rows.finish()
-
-    @torch.inference_mode()
-    def _forward(self, canvas: Tensor) -> Seen:
-        x = normalise(centre(canvas, self.loader.view).to(self.device))
-        return self.coder.run(x, responses="responses" in self.columns.kinds)
-
-    @torch.inference_mode()
-    def _frame(self, seen: Seen, positions: np.ndarray[Any, np.dtype[np.int64]]) -> pd.DataFrame:
-        confidence, prediction = scores_of(seen.output).float().softmax(dim=1).max(dim=1)
-        frame = pd.DataFrame(
-            {
-                "image": [self.images.ids[i] for i in positions],
-                "prediction": prediction.cpu().numpy(),
-                "confidence": confidence.cpu().numpy(),
-                "macs": seen.macs,
-            }
+        return PartRows(
+            images=self._table(rows),
+            bits=rows.packed(),
+            thumbnails=rows.pictures if plan.thumbnails else None,
+            skipped=rows.skipped,
+            floats={name: np.concatenate(values) for name, values in rows.floats.items()},
         )
+
+    @torch.inference_mode()
+    def _forward(self, canvas: Tensor) -> _Batch:
+        x = normalise(centre(canvas, self.loader.view).to(self.device))
+        seen = self.coder.run(x, responses="responses" in self.columns.kinds)
+        confidence, prediction = scores_of(seen.output).float().softmax(dim=1).max(dim=1)
+        return _Batch(
+            prediction=prediction.cpu().numpy(),
+            confidence=confidence.cpu().numpy(),
+            packed={name: pack(bits) for name, bits in seen.bits.items()},
+            floats=self.columns.floats(seen),
+        )
+
+    def _table(self, rows: _Rows) -> pd.DataFrame:
+        """The columns about the images of a part."""
+        positions = np.concatenate(rows.positions)
+        table: dict[str, Any] = {
+            "image": np.array([self.images.ids[i] for i in positions], dtype=object),
+            "prediction": np.concatenate(rows.predictions),
+            "confidence": np.concatenate(rows.confidences),
+            "macs": self._macs(rows.packed()),
+            CONTENT: rows.hashes,
+        }
         if self.images.labels is not None:
-            frame["label"] = self.images.labels[positions]
+            table["label"] = self.images.labels[positions]
         for name in () if self.groups is None else self.groups.columns:
             assert self.groups is not None
-            frame[name] = self.groups[name].to_numpy()[positions]
-        return frame
+            table[name] = self.groups[name].to_numpy()[positions]
+        return pd.DataFrame(table)
+
+    def _macs(self, packed: Mapping[str, Packed]) -> Counts:
+        layers = self.coder.network.layers
+        rows = len(packed[layers.names[0]])
+        found = [np.zeros(0, dtype=np.int64)]
+        step = max(1, _GATES_AT_ONCE // sum(layer.filters for layer in layers))
+        for start in range(0, rows, step):
+            some = slice(start, start + step)
+            found.append(
+                self.coder.macs({x.name: unpack(packed[x.name][some], x.filters) for x in layers})
+            )
+        return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What is kept of a batch that the network has seen; layer names to packed bits."""
+
+    prediction: Counts
+    confidence: np.ndarray[Any, np.dtype[np.float32]]
+    packed: Mapping[str, Packed]
+    floats: Mapping[str, Floats]
 
 
 class _Rows:
     """The rows of one part, collected batch by batch."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.frames = [
-            pd.DataFrame(
-                {name: pd.Series(dtype=_TYPES.get(name, "str")) for name in plan.about_images}
-            )
-        ]
-        self.bits = {x.name: [np.zeros((0, x.filters), dtype=bool)] for x in plan.layers}
-        self.floats = {
+        self.positions = [np.zeros(0, dtype=np.int64)]
+        self.predictions = [np.zeros(0, dtype=np.int64)]
+        self.confidences = [np.zeros(0, dtype=np.float32)]
+        self.bits = {
+            x.name: [np.zeros((0, packed_width(x.filters)), dtype=np.uint8)] for x in plan.layers
+        }
+        self.floats: dict[str, list[Floats]] = {
             x.name: [np.zeros((0, x.values), dtype=x.kind)] for x in plan.further if not x.is_text
         }
+        self.hashes: list[bytes] = []
         self.pictures: list[bytes] = []
         self.skipped: list[tuple[str, str]] = []
 
-    def add(self, frame: pd.DataFrame, seen: Seen, floats: dict[str, Any]) -> None:
-        """Append a batch."""
-        self.frames.append(frame)
-        for name, values in seen.bits.items():
+    def add(self, positions: Counts, batch: _Batch, looks: tuple[list[bytes], list[bytes]]) -> None:
+        """Append a batch, with the hashes and pictures of its images."""
+        self.positions.append(positions)
+        self.predictions.append(batch.prediction)
+        self.confidences.append(batch.confidence)
+        for name, values in batch.packed.items():
             self.bits[name].append(values)
-        for name, values in floats.items():
-            self.floats[name].append(values)
+        for column, numbers in batch.floats.items():
+            self.floats[column].append(numbers)
+        self.hashes += looks[0]
+        self.pictures += looks[1]
 
-    def finish(self) -> PartRows:
-        """All rows together."""
-        kept = [frame for frame in self.frames if len(frame)] or self.frames
-        return PartRows(
-            images=pd.concat(kept, ignore_index=True),
-            bits={name: np.concatenate(values) for name, values in self.bits.items()},
-            thumbnails=self.pictures if self.plan.thumbnails else None,
-            skipped=self.skipped,
-            floats={name: np.concatenate(values) for name, values in self.floats.items()},
-        )
+    def packed(self) -> dict[str, Packed]:
+        """The packed bits of all rows, by layer name."""
+        return {name: np.concatenate(values) for name, values in self.bits.items()}
+
+
+def _look(canvas: Tensor, thumbnails: bool) -> tuple[list[bytes], list[bytes]]:
+    """The hash of every image of a batch and, where wanted, a small picture of it."""
+    planes = canvas.numpy()
+    hashes = [content_hash(image) for image in planes]
+    return hashes, [_thumbnail(image) for image in planes] if thumbnails else []
 
 
 def _without_place(image: str, error: str) -> tuple[str, str]:
@@ -179,9 +234,9 @@ def _without_place(image: str, error: str) -> tuple[str, str]:
     return image, reason.replace(root + image, image) if found else error
 
 
-def _thumbnail(canvas: Tensor) -> bytes:
+def _thumbnail(canvas: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     """A small JPEG of a stored square, uint8 (3, side, side)."""
-    picture = Image.fromarray(canvas.permute(1, 2, 0).numpy())
+    picture = Image.fromarray(np.ascontiguousarray(canvas.transpose(1, 2, 0)))
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=80)

@@ -12,6 +12,7 @@ from pathlens.errors import PathLensError
 from pathlens.recorder.parts import PartRecorder
 from pathlens.recorder.processes import Place, wait_for_others
 from pathlens.recording.manifest import Plan
+from pathlens.recording.parts import read_columns
 from pathlens.recording.reader import Recording
 from pathlens.recording.shards import OtherShardsMissingError
 from pathlens.recording.writer import RecordingWriter
@@ -95,13 +96,21 @@ def _finish(writer: RecordingWriter, place: Place) -> Recording:
 
 
 def _describe(recording: Recording, folder: Path) -> str:
-    frame = recording.images
     line = f"{len(recording):,} images recorded in {folder}"
-    if "label" in frame:
-        line += f", accuracy {(frame['label'] == frame['prediction']).mean():.2%}"
+    if "label" in recording.listing.plan.columns:
+        line += f", accuracy {_right(recording) / len(recording):.2%}"
     if len(recording.skipped):
         line += (
             f", {len(recording.skipped)} unreadable images listed in skipped.csv "
             "(once they are mended, --changed takes them in)"
         )
     return line + "."
+
+
+def _right(recording: Recording) -> int:
+    """Number of images whose prediction is their label, part by part: memory does not grow."""
+    right = 0
+    for part in recording.listing.parts:
+        table = read_columns(recording.folder / part.data.file, ["label", "prediction"])
+        right += int((table["label"].to_numpy() == table["prediction"].to_numpy()).sum())
+    return right

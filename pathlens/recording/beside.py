@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from pathlens.errors import PathLensError
 
@@ -15,6 +16,8 @@ PATH_SWAPS = "path_swaps.csv"
 """What another path costs; a row a condition and layer."""
 ABLATIONS = "ablations.csv"
 """What forcing gates costs; a row a set of filters."""
+EXAMPLES = "examples.json"
+"""A few explained images: the filters whose ablation changes their decision."""
 
 
 def read_beside(source: Recording, name: str) -> pd.DataFrame | None:
@@ -43,3 +46,20 @@ def read_beside(source: Recording, name: str) -> pd.DataFrame | None:
             "`pathlens probe`."
         ) from error
     return None if own.empty else own.drop(columns="recording").reset_index(drop=True)
+
+
+def read_examples(source: Recording) -> list[dict[str, Any]] | None:
+    """The explained images beside a recording; None if there are none about it.
+
+    Raises:
+        PathLensError: If the file is damaged.
+    """
+    path = source.folder / EXAMPLES
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        images: list[dict[str, Any]] = content["images"]
+        return images if content["recording"] == source.hash else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise PathLensError(f"{path} is damaged: make it again with `pathlens probe`.") from error

@@ -15,6 +15,7 @@ from pathlens.layers import Layer, LayerTable
 from pathlens.recording.bits import Bits, pack
 from pathlens.recording.content import CONTENT
 from pathlens.recording.further import TEXT_COLUMNS, FurtherColumn, with_further
+from pathlens.recording.importing_floats import ImportedFloats
 from pathlens.recording.manifest import (
     DEFAULT_PART_SIZE,
     IMAGE_COLUMNS,
@@ -25,9 +26,16 @@ from pathlens.recording.parts import PartRows
 from pathlens.recording.writer import RecordingWriter
 
 if TYPE_CHECKING:
+    from pathlens.recording.further import Floats
     from pathlens.recording.reader import Recording
 
 _CONCEPT_COLUMNS = ("image", "concept", "value")
+
+GATES = "gates"
+"""Key in the manifest's `extra`."""
+
+NOT_APPLIED = "decided, but not applied"
+"""What stands there where the network ran whole, whatever its gates were."""
 
 _NUMBERS = {"label": np.int64, "prediction": np.int64, "confidence": np.float32, "macs": np.int64}
 
@@ -41,6 +49,11 @@ def write_recording(
     thumbnails: Sequence[bytes] | None = None,
     concepts: pd.DataFrame | None = None,
     layers: LayerTable | None = None,
+    scores: Mapping[str, Floats] | None = None,
+    responses: Mapping[str, Floats] | None = None,
+    features: Floats | None = None,
+    logits: Floats | None = None,
+    unapplied: bool = False,
     checkpoint: str = "",
     model: str = "imported",
     run: str | None = None,
@@ -65,6 +78,12 @@ def write_recording(
         thumbnails: JPEG or PNG bytes of every image, b"" for none.
         concepts: Columns image, concept and, if known, value.
         layers: What is known of the layers beyond name and number of filters.
+        scores: For every layer name, what the bits were decided from, (images, filters); kept as
+            float16.
+        responses: For every layer name, pooled responses (images, filters); kept as float32.
+        features: Penultimate features (images, features); kept as float32.
+        logits: Class scores (images, classes); kept as float32.
+        unapplied: Whether gates were decided and the network ran whole.
         checkpoint: SHA-256 of the checkpoint that the codes come from.
         model: Name of the model or method.
         run: Name of the run.
@@ -81,6 +100,7 @@ def write_recording(
     table = _checked_images(images, classes)
     bits = _checked_bits(bits_by_layer, len(table))
     pictures = _checked_thumbnails(thumbnails, len(table))
+    floats = ImportedFloats.of(bits, scores, responses, features, logits)
     labels = table["label"].to_numpy() if "label" in table.columns else None
     plan = Plan(
         checkpoint=checkpoint,
@@ -98,8 +118,15 @@ def write_recording(
         macs_dense=macs_dense,
         # Without it the codes of another method on the same images would seem the same recording.
         extra=with_further(
-            {**(extra or {}), "content": _content_hash(table, bits, pictures)},
-            [FurtherColumn(name, "string") for name in TEXT_COLUMNS if name in table.columns],
+            {
+                **(extra or {}),
+                **({GATES: NOT_APPLIED} if unapplied else {}),
+                "content": _content_hash(table, bits, pictures, floats),
+            },
+            [
+                *(FurtherColumn(name, "string") for name in TEXT_COLUMNS if name in table.columns),
+                *floats.columns,
+            ],
         ),
     )
     beside = None if concepts is None else _checked_concepts(concepts)
@@ -107,18 +134,24 @@ def write_recording(
         if beside is not None:
             writer.write_concepts(beside)
         for index in writer.missing_parts():
-            writer.write_part(index, _part_rows(writer.part_range(index), table, bits, pictures))
+            rows = writer.part_range(index)
+            writer.write_part(index, _part_rows(rows, table, bits, pictures, floats))
         return writer.finish()
 
 
 def _part_rows(
-    rows: range, table: pd.DataFrame, bits: Mapping[str, Bits], pictures: Sequence[bytes] | None
+    rows: range,
+    table: pd.DataFrame,
+    bits: Mapping[str, Bits],
+    pictures: Sequence[bytes] | None,
+    floats: ImportedFloats,
 ) -> PartRows:
     place = slice(rows.start, rows.stop)
     return PartRows(
         images=table.iloc[place],
         bits={name: values[place] for name, values in bits.items()},
         thumbnails=None if pictures is None else pictures[place],
+        floats={name: values[place] for name, values in floats.values.items()},
     )
 
 
@@ -226,7 +259,10 @@ def _checked_layers(layers: LayerTable | None, bits: Mapping[str, Bits]) -> Laye
 
 
 def _content_hash(
-    table: pd.DataFrame, bits: Mapping[str, Bits], pictures: Sequence[bytes] | None
+    table: pd.DataFrame,
+    bits: Mapping[str, Bits],
+    pictures: Sequence[bytes] | None,
+    floats: ImportedFloats,
 ) -> str:
     digest = hashlib.sha256()
     for column in table.columns:
@@ -239,4 +275,8 @@ def _content_hash(
             digest.update(pack(values[start : start + DEFAULT_PART_SIZE]).tobytes())
     for picture in pictures or ():
         digest.update(hashlib.sha256(picture).digest())
+    for name, numbers in floats.values.items():
+        digest.update(f"{name}\0{numbers.dtype}\0{numbers.shape}\0".encode())
+        for start in range(0, len(numbers), DEFAULT_PART_SIZE):
+            digest.update(numbers[start : start + DEFAULT_PART_SIZE].tobytes())
     return digest.hexdigest()

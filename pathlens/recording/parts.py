@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pathlens.recording.bits import Bits, pack, packed_width
+from pathlens.layers import Layer
+from pathlens.recording.bits import Bits, Packed, pack, packed_width, padding_is_zero
 from pathlens.recording.further import Floats
 from pathlens.recording.manifest import FORMAT_VERSION, Plan
 
@@ -43,14 +44,14 @@ class PartRows:
     Attributes:
         images: A row an image that could be read, with exactly the planned columns, those of text
             among the optional ones included.
-        bits: For every layer name, bool (rows, filters).
+        bits: For every layer name, bool (rows, filters), or the same packed by `bits.pack`.
         thumbnails: JPEG or PNG bytes of every row, b"" for none; None if none are planned.
         skipped: Image id and error of every planned image that could not be read.
         floats: For every other optional column, (rows, values).
     """
 
     images: pd.DataFrame
-    bits: Mapping[str, Bits]
+    bits: Mapping[str, Bits | Packed]
     thumbnails: Sequence[bytes] | None = None
     skipped: Sequence[tuple[str, str]] = ()
     floats: Mapping[str, Floats] = field(default_factory=dict)
@@ -105,9 +106,10 @@ def encode_part(plan: Plan, index: int, rows: PartRows) -> bytes:
         else column.encode(rows.floats[column.name])
         for column in plan.further
     ]
-    table = pa.Table.from_arrays(columns, schema=part_schema(plan))
+    schema = part_schema(plan)
+    table = pa.Table.from_arrays(columns, schema=schema)
     # Path columns compress too: images of a class stand together in most datasets.
-    return _encode(table, _metadata(plan, index, rows), "zstd", max(len(rows.images), 1))
+    return _encode(schema, [table], _metadata(plan, index, rows), "zstd", max(len(rows.images), 1))
 
 
 def encode_thumbnails(plan: Plan, index: int, rows: PartRows) -> bytes:
@@ -118,12 +120,19 @@ def encode_thumbnails(plan: Plan, index: int, rows: PartRows) -> bytes:
     """
     if rows.thumbnails is None or len(rows.thumbnails) != len(rows.images):
         raise ValueError(f"part {index} needs one thumbnail a row")
-    columns = [
-        pa.array(rows.images["image"].to_numpy(), type=pa.string()),
-        pa.array(list(rows.thumbnails), type=pa.binary()),
-    ]
-    table = pa.Table.from_arrays(columns, schema=thumbnails_schema())
-    return _encode(table, _metadata(plan, index, rows), "none", THUMBNAIL_GROUP)
+    schema = thumbnails_schema()
+    names, pictures = rows.images["image"].to_numpy(), rows.thumbnails
+
+    def group(start: int) -> pa.Table:
+        some = slice(start, start + THUMBNAIL_GROUP)
+        return pa.Table.from_arrays(
+            [pa.array(names[some], pa.string()), pa.array(pictures[some], pa.binary())],
+            schema=schema,
+        )
+
+    # Group by group, as pictures are the largest that a part has.
+    groups = map(group, range(0, max(len(names), 1), THUMBNAIL_GROUP))
+    return _encode(schema, groups, _metadata(plan, index, rows), "none", THUMBNAIL_GROUP)
 
 
 def read_footer(path: Path, plan: Plan, index: int) -> Footer:
@@ -222,8 +231,8 @@ def _chunk_bytes(chunk: Any, width: int) -> npt.NDArray[np.uint8]:
     return flat.reshape(-1, width)
 
 
-def _packed_column(bits: Bits) -> Any:
-    packed = np.ascontiguousarray(pack(bits))
+def _packed_column(bits: Bits | Packed) -> Any:
+    packed = np.ascontiguousarray(bits if bits.dtype == np.uint8 else pack(cast("Bits", bits)))
     kind = pa.binary(packed.shape[1])
     return pa.FixedSizeBinaryArray.from_buffers(kind, len(packed), [None, pa.py_buffer(packed)])
 
@@ -237,18 +246,23 @@ def _metadata(plan: Plan, index: int, rows: PartRows) -> dict[str, str]:
     }
 
 
-def _encode(table: pa.Table, metadata: dict[str, str], codec: str, group: int) -> bytes:
+def _encode(
+    schema: pa.Schema, tables: Iterable[pa.Table], metadata: dict[str, str], codec: str, group: int
+) -> bytes:
     content = io.BytesIO()
     with pq.ParquetWriter(
         content,
-        table.schema,
+        schema,
         compression=codec,
         use_dictionary=False,
         write_statistics=False,
         write_page_checksum=True,
         store_schema=False,
+        # Arrow's own pool keeps what it was once given, some 20 MB.
+        memory_pool=pa.system_memory_pool(),
     ) as writer:
-        writer.write_table(table, row_group_size=group)
+        for table in tables:
+            writer.write_table(table, row_group_size=group)
         writer.add_key_value_metadata(metadata)
     return content.getvalue()
 
@@ -265,12 +279,20 @@ def _check_rows(plan: Plan, index: int, rows: PartRows) -> None:
             f"not {count} rows and {len(rows.skipped)} skipped ones"
         )
     for layer in plan.layers:
-        shape = np.shape(rows.bits[layer.name]) if layer.name in rows.bits else None
-        if shape != (count, layer.filters):
-            raise ValueError(f"bits of {layer.name}: {shape} instead of {(count, layer.filters)}")
+        _check_bits(rows.bits.get(layer.name), count, layer)
     for column in plan.further:
         found = np.shape(rows.floats[column.name]) if column.name in rows.floats else None
         if not column.is_text and found != (count, column.values):
             raise ValueError(f"{column.name}: {found} instead of {(count, column.values)}")
     if (rows.thumbnails is not None) != plan.thumbnails:
         raise ValueError("thumbnails are given without being planned, or the reverse")
+
+
+def _check_bits(bits: Bits | Packed | None, rows: int, layer: Layer) -> None:
+    packed = bits is not None and bits.dtype == np.uint8
+    wanted = (rows, packed_width(layer.filters) if packed else layer.filters)
+    if bits is None or bits.shape != wanted:
+        found = None if bits is None else bits.shape
+        raise ValueError(f"bits of {layer.name}: {found} instead of {wanted}")
+    if packed and not padding_is_zero(cast("Packed", bits), layer.filters):
+        raise ValueError(f"bits of {layer.name}: padding that is not zero")

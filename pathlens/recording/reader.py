@@ -16,7 +16,7 @@ from pathlens.concepts import read_concepts
 from pathlens.errors import PathLensError
 from pathlens.files import file_hash
 from pathlens.layers import Layer, LayerSpec, LayerTable
-from pathlens.recording.bits import Bits, unpack
+from pathlens.recording.bits import Bits, Packed, unpack
 from pathlens.recording.content import CONTENT
 from pathlens.recording.faults import damaged, naming
 from pathlens.recording.further import (
@@ -36,6 +36,8 @@ from pathlens.recording.parts import (
     read_footer,
     read_thumbnails,
 )
+
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,15 @@ class Recording:
             PathLensError: If a layer does not exist, or the file of a part is damaged.
         """
         return self._bits_of(self.layers.select(specs))
+
+    def bits_in_parts(self, layer: LayerSpec) -> Iterator[Bits]:
+        """Gates of one layer part by part, bool (images of the part, filters): for large layers.
+
+        Raises:
+            PathLensError: If there is no such layer, or, as it comes to it, a part is damaged.
+        """
+        chosen = [self.layers.find(layer)]
+        return (self._part_bits(index, chosen) for index in self._parts())
 
     def scores(self, layer: LayerSpec) -> Floats:
         """What the gates of one layer were decided from, float16 (images, filters).
@@ -194,13 +205,20 @@ class Recording:
 
     def _bits_of(self, layers: Sequence[Layer]) -> Bits:
         bits = np.empty((len(self), sum(layer.filters for layer in layers)), dtype=np.bool_)
-        columns = [PATH_PREFIX + layer.name for layer in layers]
         for index, start in zip(self._parts(), self._starts(), strict=False):
-            table = self._read(index, columns)
-            rows = bits[start : start + table.num_rows]
-            for name, layer, place in zip(columns, layers, _places(layers), strict=True):
-                rows[:, place] = unpack(packed_rows(table, name), layer.filters)
+            self._part_bits(index, layers, bits[start : start + self.listing.parts[index].rows])
         return bits
+
+    def _part_bits(self, index: int, layers: Sequence[Layer], rows: Bits | None = None) -> Bits:
+        """Gates of some layers of one part side by side, written into `rows` if given."""
+        table = self._read(index, [PATH_PREFIX + layer.name for layer in layers])
+        if rows is None:
+            rows = np.empty((table.num_rows, sum(x.filters for x in layers)), dtype=np.bool_)
+        end = 0
+        for layer in layers:
+            place = slice(end, end := end + layer.filters)
+            _unpack_into(rows[:, place], packed_rows(table, PATH_PREFIX + layer.name))
+        return rows
 
     def _floats(self, name: str, flag: str) -> Floats:
         """One optional column of floats; nothing else is read."""
@@ -224,11 +242,11 @@ class Recording:
             return read_thumbnails(self.folder / entry.file, rows)
 
 
-def _places(layers: Sequence[Layer]) -> Iterator[slice]:
-    start = 0
-    for layer in layers:
-        yield slice(start, start + layer.filters)
-        start += layer.filters
+def _unpack_into(rows: Bits, packed: Packed) -> None:
+    # Few rows at a time stay in the cache; fresh memory for all costs as much as the unpacking.
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        rows[some] = unpack(packed[some], rows.shape[1])
 
 
 def open_recording(folder: str | Path) -> Recording:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pathlens.layers import Layer, LayerTable
 from pathlens.recording import PartRows, Plan, Recording, RecordingWriter
@@ -108,3 +111,21 @@ def flip(path: Path, position: int, mask: int = 1) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= mask
     path.write_bytes(bytes(content))
+
+
+def interrupted_after(parts: int, call: Callable[[], Any]) -> None:
+    """Let `call` record so many parts, and then be interrupted from the keyboard."""
+    from pathlens.recorder.parts import PartRecorder
+
+    original, made = PartRecorder.part, []
+
+    def interrupting(self, plan, index, progress):
+        if len(made) == parts:
+            raise KeyboardInterrupt
+        made.append(index)
+        return original(self, plan, index, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PartRecorder, "part", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            call()

@@ -24,7 +24,7 @@ from pathlens.reporting import report
 from pathlens.training import load_run, train
 from pathlens.training.checkpoint import load_checkpoint, save_checkpoint
 
-from .helpers import contents
+from .helpers import contents, interrupted_after
 
 KINDS = {"response": "plain", "random": "plain", "unapplied": "beside"}
 IMAGES = 300
@@ -230,22 +230,11 @@ def test_an_interrupted_recording_resumes_with_its_thresholds_to_the_same_bytes(
     kind, tmp_path, monkeypatch
 ):
     from pathlens.recorder.baselines import Baseline
-    from pathlens.recorder.parts import PartRecorder
 
     asked = {**ASKED, "rates_images": 80, "plain": kind, "part_size": 16}
     record(KINDS[kind], out=tmp_path / "whole", **asked)
-    original, calibrate, made = PartRecorder.part, Baseline.calibrate, []
-
-    def interrupting(self, plan, index, progress):
-        if len(made) == 2:
-            raise KeyboardInterrupt
-        made.append(index)
-        return original(self, plan, index, progress)
-
-    monkeypatch.setattr(PartRecorder, "part", interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        record(KINDS[kind], out=tmp_path / "cut", **asked)
-    monkeypatch.setattr(PartRecorder, "part", original)
+    interrupted_after(2, lambda: record(KINDS[kind], out=tmp_path / "cut", **asked))
+    calibrate = Baseline.calibrate
 
     def measured_again(*args):
         raise AssertionError("thresholds were measured again")

@@ -1,6 +1,7 @@
 """Optional columns: floats beside the bits, and ids of derived images."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from pathlens.recording.further import FurtherColumn, as_float16
 from pathlens.recording.manifest import image_fingerprint
 from pathlens.training import load_run
 
-from .helpers import contents
+from .helpers import contents, interrupted_after
 from .test_record import write_images
 
 ALL = ["scores", "responses", "features", "logits"]
@@ -123,24 +124,9 @@ def test_an_absent_column_names_its_flag(tmp_path, flag):
         read(1) if flag in ("scores", "responses") else read()
 
 
-def test_an_interrupted_recording_with_columns_resumes_to_the_same_bytes(
-    full, tmp_path, monkeypatch
-):
-    from pathlens.recorder.parts import PartRecorder
-
-    original, made = PartRecorder.part, []
-
-    def interrupting(self, plan, index, progress):
-        if made:
-            raise KeyboardInterrupt
-        made.append(index)
-        return original(self, plan, index, progress)
-
+def test_an_interrupted_recording_with_columns_resumes_to_the_same_bytes(full, tmp_path):
     asked = {"limit": 40, "part_size": 16, "columns": "scores, logits,features,responses"}
-    monkeypatch.setattr(PartRecorder, "part", interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        record("gated", out=tmp_path / "r", **asked, progress=False)
-    monkeypatch.setattr(PartRecorder, "part", original)
+    interrupted_after(1, lambda: record("gated", out=tmp_path / "r", **asked, progress=False))
     with pytest.raises(PathLensError, match="other settings"):
         record("gated", out=tmp_path / "r", **{**asked, "columns": ["logits"]}, progress=False)
     record("gated", out=tmp_path / "r", **asked, progress=False)
@@ -358,3 +344,13 @@ def test_derived_images_can_be_imported(tmp_path):
     images.loc[2, "attack"] = "cw"
     with pytest.raises(PathLensError, match="other settings"):
         write_recording(tmp_path / "r", bits, images, part_size=4)
+
+
+def test_the_default_folder_is_named_after_the_columns(trained, tmp_path):
+    """So that a recording with floats does not meet the one without."""
+    run = shutil.copytree(trained / "gated", tmp_path / "gated")
+    folders = [
+        record(run, limit=10, columns=columns, thumbnails=False, progress=False).folder.name
+        for columns in ((), "logits,scores", ["logits"])
+    ]
+    assert folders == ["digits-test-10", "digits-test-10-scores-logits", "digits-test-10-logits"]

@@ -135,3 +135,58 @@ def test_bad_input_gets_one_sentence_and_leaves_no_folder(tmp_path, change, word
     with pytest.raises(PathLensError, match=words):
         write_recording(tmp_path / "r", bits, images, **arguments)
     assert not (tmp_path / "r").exists()
+
+
+def floats(seed=0, images=20):
+    rng = np.random.default_rng(seed)
+    by_layer = {name: rng.normal(size=bits.shape) for name, bits in codes(seed, images).items()}
+    return {
+        "scores": by_layer,
+        "responses": {name: values**2 for name, values in by_layer.items()},
+        "features": rng.normal(size=(images, 5)).astype(np.float32),
+        "logits": rng.normal(size=(images, 3)),
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_floats_travel_with_the_codes(tmp_path, seed):
+    given = floats(seed)
+    recording = write_recording(tmp_path / "r", codes(seed), table(), **given, part_size=8)
+    recording.verify()
+    for name in codes(seed):
+        np.testing.assert_allclose(recording.scores(name), given["scores"][name], rtol=1e-3)
+        np.testing.assert_allclose(recording.responses(name), given["responses"][name], rtol=1e-6)
+        np.testing.assert_array_equal(recording.bits(name), codes(seed)[name])
+    np.testing.assert_array_equal(recording.features(), given["features"])
+    np.testing.assert_allclose(recording.logits(), given["logits"], rtol=1e-6)
+    some = write_recording(tmp_path / "some", codes(seed), table(), logits=given["logits"])
+    assert [column.name for column in some.listing.plan.further] == ["logits"]
+    with pytest.raises(PathLensError, match="other settings"):
+        write_recording(tmp_path / "some", codes(seed), table(), logits=given["logits"] + 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"scores": {"b": np.zeros((20, 9))}}, "do not name the same layers"),
+        (
+            {"responses": {"b": np.zeros((20, 9)), "a.x": np.zeros((20, 9))}},
+            "'response.a.x' has sh",
+        ),
+        ({"features": np.zeros((19, 4))}, r"'features' has shape \(19, 4\)"),
+        ({"features": np.zeros((20, 0))}, "'features' has shape"),
+        ({"logits": np.zeros(20)}, "'logits' has shape"),
+        ({"logits": np.zeros((20, 3), dtype=int)}, "dtype int64: give floats"),
+    ],
+)
+def test_floats_that_do_not_fit(tmp_path, change, words):
+    with pytest.raises(PathLensError, match=words):
+        write_recording(tmp_path / "r", codes(), table(), **change)
+    assert not (tmp_path / "r").exists()
+
+
+def test_codes_that_were_not_applied_say_so(tmp_path):
+    applied = write_recording(tmp_path / "a", codes(), table(), extra={"method": "x"})
+    beside = write_recording(tmp_path / "b", codes(), table(), unapplied=True)
+    assert "gates" not in applied.manifest["extra"]
+    assert beside.manifest["extra"]["gates"] == "decided, but not applied"

@@ -30,6 +30,21 @@ def record_shard(folder, shard):
     record("gated", out=folder, shard=shard, **SETTINGS)
 
 
+def record_one_part(folder, shard):
+    """Record the first part of a shard and stop there: neither finished nor dead."""
+    from pathlens.recorder.parts import PartRecorder
+
+    original = PartRecorder.part
+
+    def stopping(self, plan, index, progress):
+        if list(folder.glob("part-*.parquet")):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return original(self, plan, index, progress)
+
+    PartRecorder.part = stopping
+    record_shard(folder, shard)
+
+
 @pytest.fixture(autouse=True)
 def runs(trained, monkeypatch):
     monkeypatch.setenv("PATHLENS_RUNS", str(trained))
@@ -71,12 +86,11 @@ def test_two_processes_of_torchrun(tmp_path, whole):
 @pytest.mark.slow
 def test_a_killed_shard_is_run_again_alone(tmp_path, whole):
     folder = tmp_path / "r"
-    victim = FRESH.Process(target=record_shard, args=(folder, "2/3"))
+    victim = FRESH.Process(target=record_one_part, args=(folder, "2/3"))
     victim.start()
     while not list(folder.glob("part-*.parquet")):
         assert victim.is_alive()
         time.sleep(0.001)
-    os.kill(victim.pid, signal.SIGSTOP)  # neither finished nor dead: the others go on meanwhile
     with pytest.raises(OtherShardsMissingError, match="Shard 1/3 is finished"):
         record("gated", out=folder, shard="1/3", **SETTINGS)
     with pytest.raises(PathLensError, match="Another process is writing"):

@@ -267,3 +267,26 @@ def test_reading_imports_no_torch_and_the_room_costs_nothing():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_bits_part_by_part_are_the_bits(tmp_path, seed):
+    recording = make_sample(seed=seed, images=25, part_size=7, broken=(3, 21, 22, 23, 24)).write(
+        tmp_path / "r"
+    )
+    for layer in recording.layers:
+        parts = list(recording.bits_in_parts(layer.name))
+        assert [len(part) for part in parts] == [6, 7, 7, 0]
+        assert {part.dtype for part in parts} == {np.dtype(bool)}
+        np.testing.assert_array_equal(np.concatenate(parts), recording.bits(layer.index))
+
+
+def test_bits_in_parts_refuse_a_layer_at_once_and_a_damaged_part_when_they_come_to_it(tmp_path):
+    recording = make_sample(images=20, part_size=7).write(tmp_path / "r")
+    with pytest.raises(PathLensError, match="lats"):
+        recording.bits_in_parts("lats")
+    (tmp_path / "r" / "part-00001.parquet").write_bytes(b"")
+    parts = recording.bits_in_parts("last")
+    assert len(next(parts)) == 7
+    with pytest.raises(PathLensError, match="part-00001"):
+        next(parts)

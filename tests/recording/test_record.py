@@ -15,6 +15,8 @@ from pathlens.errors import PathLensError
 from pathlens.recorder import record
 from pathlens.training import load_run
 
+from .helpers import interrupted_after
+
 
 @pytest.fixture(autouse=True)
 def runs(trained, monkeypatch):
@@ -62,25 +64,13 @@ def test_parts_do_not_change_what_is_recorded(tmp_path):
         assert np.array_equal(whole.bits(layer.name), parts.bits(layer.name))
 
 
-def test_an_interrupted_recording_resumes_to_the_same_bytes(tmp_path, monkeypatch):
-    from pathlens.recorder.parts import PartRecorder
-
-    record("gated", out=tmp_path / "whole", limit=60, part_size=16, progress=False)
-    original, made = PartRecorder.part, []
-
-    def interrupting(self, plan, index, progress):
-        if len(made) == 2:
-            raise KeyboardInterrupt
-        made.append(index)
-        return original(self, plan, index, progress)
-
-    monkeypatch.setattr(PartRecorder, "part", interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        record("gated", out=tmp_path / "cut", limit=60, part_size=16, progress=False)
+def test_an_interrupted_recording_resumes_to_the_same_bytes(tmp_path):
+    asked = {"limit": 60, "part_size": 16, "progress": False}
+    record("gated", out=tmp_path / "whole", **asked)
+    interrupted_after(2, lambda: record("gated", out=tmp_path / "cut", **asked))
     with pytest.raises(PathLensError, match="unfinished"):
         pathlens.open_recording(tmp_path / "cut")
-    monkeypatch.setattr(PartRecorder, "part", original)
-    record("gated", out=tmp_path / "cut", limit=60, part_size=16, progress=False)
+    record("gated", out=tmp_path / "cut", **asked)
     files = sorted(path.name for path in (tmp_path / "whole").iterdir() if path.suffix != ".lock")
     for name in files:
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()

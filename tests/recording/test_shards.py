@@ -29,6 +29,15 @@ def write_shard(sample, folder, text, pause=0.0):
             return None
 
 
+def write_all_but_the_last_part(sample, folder, text):
+    """Write a shard and never come to its end, so that whenever it is killed it is alive."""
+    with RecordingWriter(folder, sample.plan, Shard.parse(text)) as writer:
+        for index in writer.missing_parts()[:-1]:
+            writer.write_part(index, sample.rows(index))
+            time.sleep(0.02)
+        signal.pause()
+
+
 @pytest.fixture
 def sample():
     return make_sample(images=58, part_size=5, broken=(8, 31))  # 12 parts
@@ -94,11 +103,12 @@ def test_shards_at_the_same_time(tmp_path, sample, whole, seed):
 def test_a_dead_shard_is_run_again_alone(tmp_path, sample, whole, seed):
     folder = tmp_path / "r"
     write_shard(sample, folder, "1/3")
-    process = FORK.Process(target=write_shard, args=(sample, folder, "2/3", 0.5))
+    process = FORK.Process(target=write_all_but_the_last_part, args=(sample, folder, "2/3"))
     process.start()
     while not (folder / "part-00004.parquet").exists():
+        assert process.is_alive()
         time.sleep(0.001)
-    time.sleep(np.random.default_rng(seed).random() * 0.6)  # of 1.5 s that are left
+    time.sleep(np.random.default_rng(seed).random() * 0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert process.exitcode == -signal.SIGKILL

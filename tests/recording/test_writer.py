@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from pathlens.errors import PathLensError
 from pathlens.recording import PartRows, RecordingWriter, open_recording
+from pathlens.recording.bits import pack
+from pathlens.recording.parts import encode_part
 
 from .helpers import contents, flip, make_sample
 
@@ -326,3 +329,16 @@ def test_rows_that_are_not_the_planned_ones_are_refused(tmp_path):
             with pytest.raises(ValueError, match=words):
                 writer.write_part(0, rows)
         assert writer.missing_parts() == [0, 1, 2, 3]
+
+
+def test_packed_bits_make_the_same_file_and_must_fit(tmp_path):
+    sample = make_sample()
+    rows = sample.rows(0)
+    packed = replace(rows, bits={name: pack(bits) for name, bits in rows.bits.items()})
+    assert encode_part(sample.plan, 0, packed) == encode_part(sample.plan, 0, rows)
+    wrong = replace(packed, bits={**packed.bits, "last": packed.bits["features.3"]})
+    with pytest.raises(ValueError, match=r"bits of last: \(7, 2\) instead of \(7, 1\)"):
+        encode_part(sample.plan, 0, wrong)
+    wrong = replace(packed, bits={**packed.bits, "last": packed.bits["last"] | 2})
+    with pytest.raises(ValueError, match="bits of last: padding"):
+        encode_part(sample.plan, 0, wrong)
