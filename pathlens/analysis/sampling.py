@@ -1,4 +1,4 @@
-"""Choosing the images that the barcode shows: by seed, and every class alike."""
+"""Choosing images to show: by seed, and every class alike."""
 
 from __future__ import annotations
 

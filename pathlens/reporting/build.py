@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pathlens.layers import LayerSpec
 from pathlens.reporting.collect import Findings, collect, steps_needed
+from pathlens.reporting.inputs import fingerprint, is_current
 from pathlens.reporting.plain import known_plain
+from pathlens.reporting.summary import summarise
 from pathlens.reporting.swap import swapped_in
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def report(
     progress: bool = True,
     plain: Mapping[str, Any] | None = None,
     baselines: Mapping[str, str | Path | Recording] | None = None,
+    hierarchy: str | Path | None = None,
+    fresh: bool = False,
 ) -> Path:
     """Run all analyses of a recording and write the page, its tables and its figures.
 
@@ -61,6 +65,9 @@ def report(
             "run" and perhaps "published_accuracy"; None looks among the runs beside the recorded one.
         baselines: Recordings of other codes of the same images, by the names that the page gives
             them; None for none.
+        hierarchy: File of a class hierarchy that class paths are held against; None takes WordNet's
+            where the classes are CIFAR-10's.
+        fresh: Whether to make the report again even if nothing that it is made from has changed.
 
     Returns:
         The path of `index.html`.
@@ -74,36 +81,42 @@ def report(
     table = _concepts(source, concepts)
     plain = known_plain(source) if plain is None else plain
     beside = {name: _opened(other) for name, other in (baselines or {}).items()}
+    inputs = fingerprint(
+        source,
+        chosen,
+        concepts=table,
+        baselines=beside,
+        hierarchy=hierarchy,
+        plain=plain,
+        seed=seed,
+    )
+    if not fresh and is_current(target, inputs):
+        return target / "index.html"
     with swapped_in(target) as folder, _progress(len(chosen), progress) as step:
-        findings = collect(source, chosen, table, baselines=beside, seed=seed, step=step)
-        _write(folder, source, findings, plain=plain, seed=seed, concepts=table, step=step)
+        findings = collect(
+            source, chosen, table, baselines=beside, hierarchy=hierarchy, seed=seed, step=step
+        )
+        numbers = summarise(source, findings, plain=plain, concepts=table, inputs=inputs)
+        _write(folder, findings, numbers, seed=seed, step=step)
     return target / "index.html"
 
 
 def _write(
-    folder: Path,
-    source: Recording,
-    findings: Findings,
-    *,
-    plain: Mapping[str, Any] | None,
-    seed: int,
-    concepts: pd.DataFrame | None,
-    step: _Step,
+    folder: Path, findings: Findings, numbers: Mapping[str, Any], *, seed: int, step: _Step
 ) -> None:
     """Write everything that a report holds into an empty folder."""
     from pathlens.files import write_json, write_text
     from pathlens.reporting.figures import write_figures
     from pathlens.reporting.page import page
     from pathlens.reporting.page_data import page_data
-    from pathlens.reporting.summary import summarise
     from pathlens.reporting.tables import write_tables
 
     write_tables(findings, folder / "tables")
     write_figures(findings, folder / "figures", step=step)
     step("page")
-    numbers = summarise(source, findings, plain=plain, concepts=concepts)
-    write_json(folder / "summary.json", numbers)
-    write_text(folder / "index.html", page(numbers, page_data(source, findings, seed=seed)))
+    write_json(folder / "summary.json", dict(numbers))
+    data = page_data(findings.context.recording, findings, seed=seed)
+    write_text(folder / "index.html", page(numbers, data))
 
 
 def _opened(recording: str | Path | Recording) -> Recording:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathlens.reporting.sections import SECTIONS
@@ -45,7 +46,7 @@ class Findings:
     @property
     def states(self) -> FilterStates:
         """Filter states, which most of the page stands on."""
-        states: FilterStates = self.found["states"]
+        states: FilterStates = self.found["states"].states
         return states
 
     def results(self) -> list[tuple[str, Named]]:
@@ -60,7 +61,9 @@ class Findings:
         """The result of a layer in a section that has one a layer; None where it is a gap."""
         found = self.found[section]
         result = (found.layers if section == "classes" else found)[layer.index]
-        return None if isinstance(result, Gap) else result
+        if isinstance(result, Gap):
+            return None
+        return result.clusters if section == "clusters" else result
 
 
 def steps_needed(layers: int) -> int:
@@ -74,6 +77,7 @@ def collect(
     concepts: pd.DataFrame | None,
     *,
     baselines: Mapping[str, Recording],
+    hierarchy: str | Path | None,
     seed: int,
     step: Callable[[str], None],
 ) -> Findings:
@@ -84,9 +88,10 @@ def collect(
         layers: Layers to look at.
         concepts: Columns image, concept, value; None to test classes only.
         baselines: Recordings of other codes of the same images, by name.
+        hierarchy: File of a class hierarchy; None for none.
         seed: Of everything that is drawn by chance.
         step: Called before each analysis with what it is, for a progress bar; `steps_needed` times.
     """
     images = IMAGES_OF_MANY if len(layers) > MANY_LAYERS else IMAGES_OF_FEW
-    context = Context(recording, layers, concepts, baselines, seed, images, step)
+    context = Context(recording, layers, concepts, baselines, hierarchy, seed, images, step)
     return Findings(context, {section.name: section.find(context) for section in SECTIONS})

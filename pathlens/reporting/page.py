@@ -14,8 +14,8 @@ from pathlens.reporting.headline import cost, count, headline, percent
 from pathlens.reporting.notes import PROBED, how_sure, what_is_missing
 
 SCRIPTS = (
-    *("helpers", "barcode", "swaps", "states", "classes", "clusters", "map", "associations"),
-    *("association_card", "page"),
+    *("helpers", "barcode", "swaps", "states", "state_curves", "classes", "clusters", "map"),
+    *("information", "traces", "associations", "association_card", "example_card", "page"),
 )
 """Names of the script files, in the order in which they run."""
 

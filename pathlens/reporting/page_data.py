@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pathlens.reporting.choose import balanced_rows, grouping
+from pathlens.analysis.baselines import OWN
+from pathlens.analysis.sampling import balanced_rows, grouping
 from pathlens.reporting.collect import Findings
 from pathlens.reporting.encode import (
     finite,
@@ -79,7 +80,8 @@ def _agreement(findings: Findings, layer: Layer) -> float:
     found = findings.layer_result("clusters", layer)
     if found is None or found.scores.empty:
         return float("nan")
-    return float(found.scores.set_index("measure")["value"].get("AMI", np.nan))
+    own = found.scores[found.scores["code"] == OWN]
+    return float(own.set_index("measure")["value"].get("AMI", np.nan))
 
 
 def _shown_images(

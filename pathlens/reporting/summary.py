@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathlens._version import __version__
+from pathlens.analysis.baselines import OWN
 from pathlens.reporting.collect import Findings
 from pathlens.reporting.encode import finite
 from pathlens.reporting.headline import headline
@@ -30,11 +31,13 @@ def summarise(
     *,
     plain: Mapping[str, Any] | None,
     concepts: pd.DataFrame | None,
+    inputs: str = "",
 ) -> dict[str, Any]:
     """All headline numbers, as `summary.json` holds them (shares from 0 to 1, MACs an image)."""
     numbers: dict[str, Any] = {
         "format": SUMMARY_FORMAT,
         "pathlens": __version__,
+        "inputs": inputs,
         "recording": _origin(recording),
         "accuracy": accuracy(recording),
         "plain": None if plain is None else {key: finite(plain[key]) for key in plain},
@@ -174,10 +177,13 @@ def _layer(findings: Findings, layer: Layer) -> dict[str, Any]:
     numbers = {str(name): finite(row[name]) for name in table.columns}
     clusters = findings.layer_result("clusters", layer)
     if clusters is not None:
-        for score in clusters.scores.to_dict("records"):
+        for score in clusters.scores[clusters.scores["code"] == OWN].to_dict("records"):
             measure = str(score["measure"]).lower()
-            numbers[measure] = {key: finite(score[key]) for key in score if key != "measure"}
-        numbers["clusters"] = int(clusters.frame["cluster"].nunique())
+            keys = ("value", "null_mean", "null_95", "p")
+            numbers[measure] = {key: finite(score[key]) for key in keys}
+        numbers["clusters"] = int(
+            clusters.frame.loc[clusters.frame["cluster"] > 0, "cluster"].nunique()
+        )
     path_map = findings.layer_result("maps", layer)
     if path_map is not None:
         numbers["unique_paths"] = int(path_map.unique_paths)

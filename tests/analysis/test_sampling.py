@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pathlens.reporting.choose import balanced_rows, grouping
+from pathlens.analysis.sampling import balanced_rows, grouping
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -43,6 +43,7 @@ def make_recording(
         bits[name][:, 0] = striped
         bits[name][:, 1] = True
         bits[name][:, 2] = False
+        bits[name][:, -1] = (label == 2) & (generator.random(images) < 0.7)
     table = pd.DataFrame({"image": [f"test/{i:03d} <&\"'>.png" for i in range(images)]})
     if labelled:
         table["label"] = label

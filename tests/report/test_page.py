@@ -71,12 +71,12 @@ def test_every_control_and_figure_has_a_name(elements):
 
 def test_order_of_the_page(text):
     ids = re.findall(r'<section id="(\w+)">', text)
-    wanted = "barcode swaps states classes clusters map associations sure"
+    wanted = "barcode swaps states classes clusters map information traces associations sure"
     assert ids == wanted.split()
     assert text.index("<h1>") < text.index('<section id="barcode">')
     assert text.count("How to read this.") >= len(ids) - 1
-    first = text[text.index('<div class="first">') : text.index('<dl class="tiles">')]
-    for card in ("barcode", "association-card", "missing-card"):
+    first = text[text.index('id="missing-line"') : text.index('<dl class="tiles">')]
+    for card in ("barcode", "example-card", "association-card"):
         assert f'id="{card}"' in first
 
 

@@ -162,3 +162,27 @@ def test_a_baseline_stands_on_the_card(recording, tmp_path):
     (beside,) = card["rivals"]
     assert beside["name"] == "noise"
     assert beside["phi"] < card["row"]["phi"]
+
+
+def test_a_report_is_made_again_only_if_something_changed(tmp_path, monkeypatch):
+    made = make_recording(tmp_path / "made", images=40)
+    index = report(made, layers=[1], progress=False)
+    before = index.stat().st_mtime_ns
+
+    def again(**options):
+        nonlocal before
+        report(made, **{"layers": [1], "progress": False, **options})
+        changed, before = index.stat().st_mtime_ns != before, index.stat().st_mtime_ns
+        return changed
+
+    assert not again()
+    assert again(fresh=True)
+    assert again(seed=1)
+    assert again(layers=[2], seed=1)
+    write_swaps(made)
+    assert again(layers=[2], seed=1)
+    (index.parent / "tables" / "map.csv").unlink()
+    assert again(layers=[2], seed=1)
+    assert not again(layers=[2], seed=1)
+    monkeypatch.setattr("pathlens.reporting.inputs._code", lambda: "other")
+    assert again(layers=[2], seed=1)

@@ -8,15 +8,23 @@ from pathlens.reporting.sections.associations import AssociationTable
 from pathlens.reporting.sections.base import Section
 from pathlens.reporting.sections.classes import Classes
 from pathlens.reporting.sections.clusters import Clusters
+from pathlens.reporting.sections.examples import ExplainedImages
+from pathlens.reporting.sections.hierarchy import Hierarchy
+from pathlens.reporting.sections.information import Information
 from pathlens.reporting.sections.maps import Maps
 from pathlens.reporting.sections.states import States
 from pathlens.reporting.sections.swaps import Swaps
+from pathlens.reporting.sections.traces import Traces
 
 SECTIONS: tuple[Section[Any], ...] = (
+    ExplainedImages(),
     Swaps(),
     States(),
     Classes(),
+    Hierarchy(),
     Clusters(),
     Maps(),
+    Information(),
+    Traces(),
     AssociationTable(),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pathlens.errors import PathLensError
@@ -42,6 +43,7 @@ class Context:
         layers: Layers to look at.
         concepts: Columns image, concept, value; None to test classes only.
         baselines: Recordings of other codes of the same images, by name.
+        hierarchy: A class hierarchy, or the file of one; None for none.
         seed: Of everything that is drawn by chance.
         images: Largest number of images a layer that maps and clusters are made from.
         step: Called before each analysis with what it is, for a progress bar.
@@ -51,6 +53,7 @@ class Context:
     layers: Sequence[Layer]
     concepts: pd.DataFrame | None
     baselines: Mapping[str, Recording]
+    hierarchy: str | Path | pd.DataFrame | None
     seed: int
     images: int
     step: Callable[[str], None] = field(repr=False)

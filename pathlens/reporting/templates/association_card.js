@@ -1,11 +1,4 @@
 // The first screen's association: a sentence, images for and against it, and what baselines reach.
-function pictureStrip(images) {
-  const { picture: pictures, id } = data.images;
-  return make("div", { className: "strip" }, ...images.map((image) => pictures[image]
-    ? make("img", { alt: id[image], title: id[image], src: `data:image/jpeg;base64,${pictures[image]}` })
-    : make("span", { className: "blank", title: id[image] }, "no picture")));
-}
-
 function rivalLine(rival) {
   if (rival.combination === null) return `${rival.name}: nothing found`;
   return `${rival.name}: φ ${interval(rival, "phi", "phi_ci_low", "phi_ci_high")}`;

@@ -1,5 +1,5 @@
 // Clusters of image paths against classes: agreement over depth, and the counts of one layer.
-const agreementOf = (at) => data.sections.clusters[at].scores?.find((score) => score.measure === "AMI");
+const agreementOf = (at) => data.sections.clusters[at].scores?.find((score) => score.code === "paths" && score.measure === "AMI");
 
 function agreementChart() {
   const box = byId("agreement-chart");
@@ -42,18 +42,30 @@ function clustersBox() {
   byId("clusters-gap").hidden = !gap;
   byId("clusters-gap").textContent = gap;
   if (gap) return;
-  byId("clusters-title").textContent = `Layer ${layer().index} (${layer().name}): ${plural(found.clusters.length, "group")} of ${count(found.images)} images`;
+  byId("clusters-title").textContent = `Layer ${layer().index} (${layer().name}): ${plural(found.clusters.filter(Boolean).length, "group")} of ${count(found.images)} images`;
   clustersTable(found);
+  clusterCards(found);
   byId("clusters-scores").replaceChildren(
-    make("thead", {}, make("tr", {}, ...["agreement", "found", "shuffled, mean", "shuffled, 95 %", "p"].map((head) => make("th", { scope: "col" }, head)))),
+    make("thead", {}, make("tr", {}, ...["agreement", "code", "groups", "found", "shuffled, 95 %", "p"].map((head) => make("th", { scope: "col" }, head)))),
     make("tbody", {}, ...found.scores.map((score) => make("tr", {}, make("th", { scope: "row" }, score.measure),
-      ...["value", "null_mean", "null_95"].map((key) => make("td", {}, fixed(score[key], 3))),
+      make("td", {}, score.code), make("td", {}, count(score.clusters)), ...["value", "null_95"].map((key) => make("td", {}, fixed(score[key], 3))),
       make("td", {}, probability(score.p))))));
+}
+
+/** A card a group: what is typical of it, what stands out, and the filters that mark it. */
+function clusterCards(found) {
+  byId("cluster-cards").replaceChildren(...found.cards.map((card) => make("article", { className: "brief" },
+    make("h4", {}, `Group ${card.cluster}: ${plural(card.images, "image")}`),
+    make("p", {}, card.classes),
+    make("p", { className: "soft" }, "typical"), pictureStrip(card.typical),
+    make("p", { className: "soft" }, "odd ones out"), pictureStrip(card.odd),
+    make("p", { className: "soft" }, "filters (on inside, outside): " +
+      card.filters.map(([filter, inside, outside]) => `${filter} (${percent(inside)}, ${percent(outside)})`).join(", ")))));
 }
 
 /** The largest groups one by one, and all others together. */
 function clusterRows(found) {
-  const rows = found.counts.map((counts, at) => ({ name: `group ${found.clusters[at]}`, counts }));
+  const rows = found.counts.map((counts, at) => ({ name: found.clusters[at] ? `group ${found.clusters[at]}` : "noise", counts }));
   if (rows.length <= 14) return rows;
   const rest = rows.slice(12);
   const sum = found.names.map((_, column) => rest.reduce((total, { counts }) => total + counts[column], 0));

@@ -109,6 +109,14 @@ function imageLines(image) {
   return lines;
 }
 
+/** Small pictures in a row, named by their ids. */
+function pictureStrip(images) {
+  const { picture: pictures, id } = data.images;
+  return make("div", { className: "strip" }, ...images.map((image) => pictures[image]
+    ? make("img", { alt: id[image], title: id[image], src: `data:image/jpeg;base64,${pictures[image]}` })
+    : make("span", { className: "blank", title: id[image] }, "no picture")));
+}
+
 // Seven colours that colour-blind readers can tell apart (in the style sheet, for light and dark), and
 // eight shapes: the pair of them differs for 56 classes.
 const COLOURS = 7;
