@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -50,14 +51,10 @@ class _Inputs:
             groups=torch.tensor(padded, dtype=torch.long).reshape(len(several), width),
         )
 
-    def alive(self, gates: Tensor) -> Tensor:
-        """Number of channels alive, (N,), for gates (N, gates + 1) in [0, 1]."""
-        device = gates.device
-        count = gates[:, self.single.to(device)].sum(dim=1) + self.always
-        if len(self.groups):
-            off = (1 - gates[:, self.groups.to(device)]).prod(dim=2)
-            count = count + (1 - off).sum(dim=1)
-        return count
+    def in_groups(self, gates: Tensor) -> Tensor:
+        """Number of channels that one of several gates keeps alive, (N,), for gates (N, gates + 1)."""
+        off = (1 - gates[:, self.groups.to(gates.device)]).prod(dim=2)
+        return (1 - off).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -111,11 +108,7 @@ class Cost:
         Returns:
             (N,), in multiply-adds; at least float32, float64 for hard gates read from a recording.
         """
-        gates = self._gates(path)
-        total = gates.new_full((len(gates),), float(self.gating))
-        for step in self.steps:
-            total = total + step.unit * step.inputs.alive(gates) * step.outputs.alive(gates)
-        return total
+        return self._macs_of_steps(self._gates(path)).sum(dim=1) + self.gating
 
     def _gates(self, path: Mapping[str, Tensor]) -> Tensor:
         """All gates side by side and one that is always off, (N, gates + 1)."""
@@ -126,12 +119,39 @@ class Cost:
 
     def by_module(self, path: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """MACs of every image, (N,), for each module that multiplies; gating modules left out."""
-        gates = self._gates(path)
         found: dict[str, Tensor] = {}
-        for step in self.steps:
-            macs = step.unit * step.inputs.alive(gates) * step.outputs.alive(gates)
+        for step, macs in zip(
+            self.steps, self._macs_of_steps(self._gates(path)).unbind(dim=1), strict=True
+        ):
             found[step.module] = found[step.module] + macs if step.module in found else macs
         return found
+
+    def _macs_of_steps(self, gates: Tensor) -> Tensor:
+        """MACs of every step, (N, steps), for gates (N, gates + 1)."""
+        units = gates.new_tensor([step.unit for step in self.steps])
+        inputs, outputs = self._alive(gates).chunk(2, dim=1)
+        return units * inputs * outputs
+
+    def _alive(self, gates: Tensor) -> Tensor:
+        """Channels alive, (N, 2 · steps): of what goes into every step, then of what it makes."""
+        always = gates.new_tensor([side.always for side in self._sides])
+        # One product: picking the gates of every step costs a training step more than its losses do.
+        with torch.autocast(gates.device.type, enabled=False):
+            count = gates @ self._kept_alive.to(gates) + always
+        if any(len(side.groups) for side in self._sides):
+            count = count + torch.stack([side.in_groups(gates) for side in self._sides], dim=1)
+        return count
+
+    @property
+    def _sides(self) -> list[_Inputs]:
+        return [step.inputs for step in self.steps] + [step.outputs for step in self.steps]
+
+    @cached_property
+    def _kept_alive(self) -> Tensor:
+        """How many channels of each side each gate keeps alive alone, (gates + 1, 2 · steps)."""
+        rows = sum(self.filters) + 1
+        columns = [torch.bincount(side.single, minlength=rows) for side in self._sides]
+        return torch.stack(columns, dim=1).float()
 
 
 class _Walk:

@@ -8,19 +8,16 @@ move the labels alike.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pathlens.decoupling.labels import ALIVE, DEAD, Labels, alive, fits, rank, reshape, widen
 from pathlens.decoupling.observe import Observation, Op, Value
 
 Source = frozenset[int] | None
 """Gates (numbered over all layers) of which any keeps a channel alive; None: always alive."""
-
-Labels = NDArray[np.int64]
 
 _KEEPS_ZERO = {
     "relu", "silu", "hardswish", "gelu", "leaky_relu", "elu", "tanh", "mish", "abs", "_prelu_kernel",
@@ -34,7 +31,6 @@ _KEEPS_ZERO_PICTURE = {
 _RESHAPES = {"view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "squeeze", "unsqueeze"}
 _SPLITS = {"split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk", "tensor_split"}
 _PADS = {"constant_pad_nd"}
-_ALIVE, _DEAD = 0, 1
 
 
 class Flow:
@@ -48,7 +44,7 @@ class Flow:
 
     def __init__(self, observation: Observation, marked: dict[Value, tuple[int, int]]) -> None:
         self._sets: list[Source] = [None, frozenset()]
-        self._numbers: dict[Source, int] = {None: _ALIVE, frozenset(): _DEAD}
+        self._numbers: dict[Source, int] = {None: ALIVE, frozenset(): DEAD}
         self._labels: dict[Value, Labels] = {}
         for op in observation.ops:
             for position, value in enumerate(op.outputs):
@@ -73,7 +69,7 @@ class Flow:
 
     def _of(self, value: Value) -> Labels:
         labels = self._labels.get(value)
-        return _alive(value) if labels is None else labels
+        return alive(value) if labels is None else labels
 
     def _number(self, source: Source) -> int:
         if source not in self._numbers:
@@ -86,7 +82,7 @@ class Flow:
         for label in labels:
             source = self._sets[label]
             if source is None:
-                return _ALIVE
+                return ALIVE
             union |= source
         return self._number(frozenset(union))
 
@@ -94,7 +90,7 @@ class Flow:
         if not any(value in self._labels for value in op.inputs) and op.name not in _PADS:
             return  # nothing dead went in
         labels = self._after(op, made, position)
-        if labels is not None and labels.any() and _fits(labels, made):
+        if labels is not None and labels.any() and fits(labels, made):
             self._labels[made] = labels
 
     def _after(self, op: Op, made: Value, position: int) -> Labels | None:
@@ -112,7 +108,7 @@ class Flow:
             labels = self._of(op.args[0])
             return labels if set(labels.shape[2:]) == {1} else None  # neighbours are mixed
         if op.name in _RESHAPES:
-            return _reshape(self._of(op.args[0]), op.args[0].shape, made.shape)
+            return reshape(self._of(op.args[0]), op.args[0].shape, made.shape)
         handler = _HANDLERS.get(op.name)
         return handler(self, op, made) if handler else None
 
@@ -135,7 +131,7 @@ class Flow:
         a, b = np.broadcast_arrays(*(self._of(term) for term in op.args[:2]))
         pairs, back = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1, return_inverse=True)
         unions = np.array([self._union(pair) for pair in pairs.T], dtype=np.int64)
-        return _rank(unions[back].reshape(a.shape), made)
+        return rank(unions[back].reshape(a.shape), made)
 
     def _multiply(self, op: Op, made: Value) -> Labels | None:
         # A product is dead if either factor is; following one of them is enough to be safe.
@@ -143,25 +139,23 @@ class Flow:
             self._of(factor) if isinstance(factor, Value) else np.zeros((), dtype=np.int64)
             for factor in op.args[:2]
         )
-        return _rank(np.where(a == _ALIVE, b, a), made)
+        return rank(np.where(a == ALIVE, b, a), made)
 
     def _divide(self, op: Op, made: Value) -> Labels | None:
-        return _rank(self._of(op.args[0]), made) if isinstance(op.args[0], Value) else None
+        return rank(self._of(op.args[0]), made) if isinstance(op.args[0], Value) else None
 
     def _concatenate(self, op: Op, made: Value) -> Labels:
         dim = _dim(op, 1, 0)
         parts = [self._of(part) for part in op.args[0]]
         if op.name == "stack":
             parts = [np.expand_dims(part, dim) for part in parts]
-            full = [_widen(part, dim, 1) for part in parts]
+            full = [widen(part, dim, 1) for part in parts]
         else:
             sizes = [part.shape[dim] for part in op.args[0]]
-            full = [_widen(part, dim, size) for part, size in zip(parts, sizes, strict=True)]
+            full = [widen(part, dim, size) for part, size in zip(parts, sizes, strict=True)]
         shapes = [[*part.shape[:dim], 1, *part.shape[dim + 1 :]] for part in full]
         shape = list(np.broadcast_shapes(*map(tuple, shapes)))
-        return np.concatenate(
-            [_widen(part, dim, part.shape[dim], shape) for part in full], axis=dim
-        )
+        return np.concatenate([widen(part, dim, part.shape[dim], shape) for part in full], axis=dim)
 
     def _permute(self, op: Op, made: Value) -> Labels:
         return self._of(op.args[0]).transpose(order_of(op))
@@ -186,7 +180,7 @@ class Flow:
         return labels.take([index], axis=dim).squeeze(dim)
 
     def _expand(self, op: Op, made: Value) -> Labels:
-        return _rank(self._of(op.args[0]), made)
+        return rank(self._of(op.args[0]), made)
 
     def _reduce(self, op: Op, made: Value) -> Labels | None:
         labels = self._of(op.args[0])
@@ -205,13 +199,13 @@ class Flow:
             dim, before, after = labels.ndim - 1 - step, pads[2 * step], pads[2 * step + 1]
             # A border of zeros around a picture leaves its channel alive or dead as it was.
             if (before or after) and (dim == 1 or labels.shape[dim] > 1):
-                labels = _widen(labels, dim, op.args[0].shape[dim])
+                labels = widen(labels, dim, op.args[0].shape[dim])
                 labels = labels.take(
                     range(max(0, -before), labels.shape[dim] - max(0, -after)), dim
                 )
                 width = [(0, 0)] * labels.ndim
                 width[dim] = (max(0, before), max(0, after))
-                labels = np.pad(labels, width, constant_values=_DEAD)
+                labels = np.pad(labels, width, constant_values=DEAD)
         return labels
 
     def _shuffle(self, op: Op, made: Value) -> Labels:
@@ -270,57 +264,3 @@ def _argument(op: Op, position: int, default: int) -> int:
 
 def _dim(op: Op, position: int, default: int) -> int:
     return _argument(op, position, default) % len(op.outputs[0].shape)
-
-
-def _alive(value: Value) -> Labels:
-    return np.zeros([1] * len(value.shape), dtype=np.int64)
-
-
-def _fits(labels: Labels, made: Value) -> bool:
-    """Whether labels have the shape of a value, 1 where all are equal; else they mean nothing."""
-    return len(labels.shape) == len(made.shape) and all(
-        size in (1, whole) for size, whole in zip(labels.shape, made.shape, strict=True)
-    )
-
-
-def _rank(labels: Labels, made: Value) -> Labels:
-    """Put dimensions of size 1 in front, as broadcasting does."""
-    return labels.reshape([1] * (len(made.shape) - labels.ndim) + list(labels.shape))
-
-
-def _widen(labels: Labels, dim: int, size: int, others: list[int] | None = None) -> Labels:
-    """Write out the labels along `dim`, and along the other dimensions as far as they ask."""
-    shape = list(others or labels.shape)
-    shape[dim] = size
-    return np.broadcast_to(labels, shape)
-
-
-def _reshape(labels: Labels, old: tuple[int, ...], new: tuple[int, ...]) -> Labels | None:
-    """Labels after a reshape; dimensions that it does not take part in stay at size 1."""
-    if 0 in old:
-        return None
-    kept = [dim for dim, size in enumerate(old) if size > 1]
-    labels = labels.reshape([labels.shape[dim] for dim in kept])
-    before, after = [old[dim] for dim in kept], [size for size in new if size > 1]
-    wide: list[int] = []
-    target: list[int] = []
-    while before[len(wide) :]:
-        taken, given = _group(before[len(wide) :], after[len(target) :])
-        part = slice(len(wide), len(wide) + taken)
-        equal = all(size == 1 for size in labels.shape[part])
-        wide += [1] * taken if equal else before[part]
-        target += [1] * given if equal else after[len(target) : len(target) + given]
-    sizes = iter(target)
-    shape = [next(sizes) if size > 1 else 1 for size in new]
-    return np.broadcast_to(labels, wide).reshape(shape)
-
-
-def _group(before: list[int], after: list[int]) -> tuple[int, int]:
-    """How many leading dimensions of each side hold the same number of elements; the fewest."""
-    taken = given = 1
-    while math.prod(before[:taken]) != math.prod(after[:given]):
-        if math.prod(before[:taken]) < math.prod(after[:given]):
-            taken += 1
-        else:
-            given += 1
-    return taken, given

@@ -124,6 +124,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sharing: dict[int, list[Tensor]] = {}
         self._count = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # True, the default, imports the compiler at the first operation, which takes more than a second.
+        return False
+
     def new_value(self, tensor: Tensor) -> Value:
         value = Value(self._count, tuple(tensor.shape))
         self._count += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,7 @@ from pathlens.training.history import check_tensorboard
 from pathlens.training.loop import Trainer
 from pathlens.training.preparing import (
     Say,
+    attribute_fingerprint,
     check,
     check_same_settings,
     check_scores,
@@ -168,6 +169,7 @@ def train(
                 compile=compile,
             )
         check(config, dataset)
+        config = replace(config, attribute=attribute_fingerprint(config, dataset))
         if existing is not None:
             check_same_settings(existing, config, dataset)
             if existing.finished:

@@ -41,6 +41,8 @@ class Config:
         unapplied: Whether the gating modules are trained beside the plain network of `start_from`,
             which stays as it is, and never applied.
         compile: Whether training steps run through `torch.compile`.
+        attribute: Fingerprint of what the auxiliary classifiers read of the training images, so that
+            a resumed run learns the same; "" where they read nothing, and in runs of earlier versions.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Config:
     images: str = ""
     unapplied: bool = False
     compile: bool = False
+    attribute: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -95,7 +98,9 @@ class Config:
         if self.plain:
             return plain
         example = torch.zeros(1, 3, self.view.size, self.view.size)
-        network = decouple(plain, example, gating=self.recipe.gating)
+        network = decouple(
+            plain, example, projections=self.recipe.projections, gating=self.recipe.gating
+        )
         if self.unapplied:
             network.applied = False
             network.model.requires_grad_(False)

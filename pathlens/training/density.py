@@ -8,8 +8,8 @@ from torch import nn
 
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.decoupling.top_k import TopKGating, density_for_macs, set_density
-from pathlens.training.recipe import Losses
 from pathlens.training.schedule import lowered
+from pathlens.training.sections import Losses
 
 
 @dataclass(frozen=True)

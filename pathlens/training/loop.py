@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from pathlens.datasets.loader import ImageLoader, normalise
-from pathlens.decoupling.hashing import GLOBAL_DRAWS, Draws
+from pathlens.decoupling.hashing import Draws
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.errors import PathLensError
 from pathlens.runs import Run
@@ -29,6 +28,7 @@ from pathlens.training.interrupt import InterruptedTraining, stop_on_interrupt
 from pathlens.training.objective import Objective
 from pathlens.training.optimiser import build_optimiser, set_rates, set_train_mode
 from pathlens.training.schedule import hashing_at
+from pathlens.training.telling import Telling
 
 
 class Trainer:
@@ -61,8 +61,6 @@ class Trainer:
     ) -> None:
         self.config, self.run, self.world = config, run, world or World()
         device = self.device = self.world.device
-        self.progress = progress and self.world.leads
-        self.tensorboard = tensorboard
         # Channels last is the layout in which convolutions run fastest, on CPU by a quarter.
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.teacher = teacher
@@ -75,6 +73,14 @@ class Trainer:
         self.density = Density.of(losses, network)
         self.optimiser = build_optimiser(config, network, self.objective)
         self.steps = -(-len(train.split) // config.batch_size)
+        self.telling = Telling(
+            run,
+            config.epochs,
+            self.steps,
+            progress=progress and self.world.leads,
+            tensorboard=tensorboard,
+            leads=self.world.leads,
+        )
         self.epoch, self.step = 0, 0
         self.sums: dict[str, float] = {}
         self.history: list[dict[str, float]] = []
@@ -102,21 +108,19 @@ class Trainer:
         self._resume()
         self.world.copy_from_leader(self.network)
         self.world.copy_from_leader(self.objective)
-        board = self._board()
-        with stop_on_interrupt() as stop, self._bar() as bar:
+        done = self.epoch * self.steps + self.step
+        with stop_on_interrupt() as stop, self.telling.from_step(done, self.history):
             while self.epoch < self.config.epochs:
-                self._train_epoch(stop, bar)
+                self._train_epoch(stop)
                 self._finish_epoch()
-                self._tell(board, bar)
+                self.telling.epoch_is_done(self.history[-1])
                 if self._wanted(stop):  # it came while the epoch was measured
                     self._interrupt()
-        if board is not None:
-            board.close()
 
-    def _train_epoch(self, stop: threading.Event, bar: tqdm[Any]) -> None:
+    def _train_epoch(self, stop: threading.Event) -> None:
         set_train_mode(self.network, self.config.recipe.optimiser)
         started = time.perf_counter()
-        bar.set_description_str(f"epoch {self.epoch + 1}/{self.config.epochs}", refresh=False)
+        self.telling.epoch_begins(self.epoch)
         seeds = randomness.image_seeds(len(self.train.split), self.config.seed, self.epoch)
         for batch in self.train.batches(self._plan()):
             count = len(batch.positions)
@@ -126,8 +130,7 @@ class Trainer:
                 mine = seeds[batch.positions].tolist()
                 self._train_step(batch.canvas, positions, mine, count / images)
             self.step += 1
-            bar.set_postfix(history.short(self._means()), refresh=False)
-            bar.update()
+            self.telling.step_is_done(self._means())
             if self._wanted(stop):
                 self._add(seconds=time.perf_counter() - started)
                 self._interrupt()
@@ -161,7 +164,6 @@ class Trainer:
                 output, path = self._forward(x, responses=self.objective.needs_responses)
             else:
                 output = self._forward(x)
-        self._set_schedule(progress)  # the draws are used up
         scores = scores_of(output).float()
         parts = self.objective(scores, labels, path, teacher, progress, positions, mean)
         loss = torch.stack(list(parts.values())).sum()
@@ -191,7 +193,8 @@ class Trainer:
         mixed = self.config.precision == "bfloat16"
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=mixed)
 
-    def _set_schedule(self, progress: float, draws: Draws = GLOBAL_DRAWS) -> None:
+    def _set_schedule(self, progress: float, draws: Draws) -> None:
+        """Set rates, hash and top-k density as they are due; the gates of a step have its draws."""
         recipe = self.config.recipe
         set_rates(self.optimiser, recipe.optimiser, progress)
         if isinstance(self.network, DecoupledNetwork):
@@ -239,33 +242,6 @@ class Trainer:
     def _means(self) -> dict[str, float]:
         steps = self.sums.get("steps", 0.0) or 1.0
         return {k: v / steps for k, v in self.sums.items() if k not in ("steps", "seconds")}
-
-    # ------------------------------------------------------------------ telling
-
-    def _bar(self) -> tqdm[Any]:
-        """One bar for the whole training, so that the time left is that of the whole training."""
-        return tqdm(
-            total=self.config.epochs * self.steps,
-            initial=self.epoch * self.steps + self.step,
-            bar_format="{desc} {percentage:3.0f} %|{bar:16}| {elapsed}, {remaining} left{postfix}",
-            smoothing=0,  # the mean over all that was done, so that measuring epochs counts
-            disable=not self.progress,
-            leave=False,
-            dynamic_ncols=True,
-        )
-
-    def _board(self) -> history.TensorBoard | None:
-        folder = self.run.folder / "tensorboard"
-        if not self.world.leads or not (self.tensorboard or folder.is_dir()):
-            return None
-        return history.TensorBoard(folder, self.history)
-
-    def _tell(self, board: history.TensorBoard | None, bar: tqdm[Any]) -> None:
-        row = self.history[-1]
-        if board is not None:
-            board.add(row)
-        if self.progress:
-            tqdm.write(history.line(row, self.config.epochs, _left(bar)))
 
     # ------------------------------------------------------------------ saving
 
@@ -321,11 +297,3 @@ class Trainer:
         """Write a row an epoch to the run's history.csv."""
         if self.world.leads:
             history.write_csv(self.run.folder / "history.csv", self.history)
-
-
-def _left(bar: tqdm[Any]) -> float:
-    """Seconds that the rest of the training will take."""
-    state = bar.format_dict
-    done = state["n"] - state["initial"]
-    left: float = state["elapsed"] / max(1, done) * (state["total"] - state["n"])
-    return left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,8 @@ from pathlens.decoupling.losses.batch_mean import BatchMean, over_batch
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.decoupling.path import Path
 from pathlens.training.attributes import AttributeValues
-from pathlens.training.recipe import Losses
 from pathlens.training.schedule import mutual_information_weight, sparsity_target
+from pathlens.training.sections import Losses
 
 SPARSITIES: dict[str, Callable[[Losses, DecoupledNetwork], Sparsity | FilterBudget | MacBudget]] = {
     "gates": lambda losses, network: Sparsity(),
@@ -78,9 +79,11 @@ class Objective(nn.Module):
         self._sparsity = SPARSITIES[losses.sparsity](losses, network)
 
     @property
-    def needs_responses(self) -> bool:
-        """Whether the path must carry pooled responses."""
-        return self._sparsity is not None and self.losses.alignment > 0
+    def needs_responses(self) -> bool | Literal["detached"]:
+        """Whether the path must carry pooled responses, and whether they need no gradient."""
+        if self._sparsity is None or not self.losses.alignment:
+            return False
+        return "detached" if self.losses.alignment_detach else True
 
     def forward(
         self,

@@ -11,8 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.training.config import Config
 from pathlens.training.objective import Objective
-from pathlens.training.recipe import Optimiser
 from pathlens.training.schedule import lr_factor
+from pathlens.training.sections import Optimiser
 
 
 def build_optimiser(config: Config, network: nn.Module, objective: Objective) -> torch.optim.SGD:

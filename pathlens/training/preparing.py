@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -56,6 +56,18 @@ def fingerprint(dataset: Dataset) -> str:
     return "" if train is None else image_fingerprint(train.ids, train.labels)
 
 
+def attribute_fingerprint(config: Config, dataset: Dataset) -> str:
+    """Fingerprint of what the auxiliary classifiers read of the training images; "" for nothing.
+
+    Raises:
+        PathLensError: If what says so is missing or does not fit the images.
+    """
+    if config.plain:
+        return ""
+    found = attribute_values(config.recipe.losses, dataset.split("train"), config.seed)
+    return "" if found is None else found.fingerprint
+
+
 def check(config: Config, dataset: Dataset) -> None:
     """Make sure that the settings can be met and fit the images.
 
@@ -81,8 +93,6 @@ def check(config: Config, dataset: Dataset) -> None:
                 f"'{config.data}' leaves no {name} images: training needs at least two images of a "
                 "class, and test images."
             )
-    if not config.plain:
-        attribute_values(config.recipe.losses, dataset.split("train"), config.seed)
 
 
 def _check_unapplied(config: Config) -> None:
@@ -201,8 +211,14 @@ def claim(run: Run, config: Config) -> FolderLock:
 
 
 def check_same_settings(run: Run, config: Config, dataset: Dataset) -> None:
-    """Make sure that a run that is resumed is asked for what it was begun with."""
+    """Make sure that a run that is resumed is asked for what it was begun with.
+
+    Raises:
+        PathLensError: If settings, images, or their attribute differ.
+    """
     earlier = Config.from_json(run.config)
+    if not earlier.attribute:  # of an earlier version, which did not note it
+        config = replace(config, attribute="")
     differs = [
         f.name for f in fields(Config) if getattr(earlier, f.name) != getattr(config, f.name)
     ]
@@ -210,6 +226,13 @@ def check_same_settings(run: Run, config: Config, dataset: Dataset) -> None:
         raise PathLensError(
             f"The training images of '{config.data}' are not those that run {run.name} was begun with: "
             "give another --run."
+        )
+    if earlier.attribute != config.attribute and differs == ["attribute"]:
+        losses = config.recipe.losses
+        raise PathLensError(
+            f"{losses.attribute_table or config.data} no longer says of the training images what it "
+            f"said when run {run.name} was begun (attribute {losses.attribute}): put it back as it was, "
+            "or give another --run."
         )
     if differs:
         raise PathLensError(

@@ -14,99 +14,7 @@ from pathlens.decoupling.constant import Constant
 from pathlens.decoupling.gating import Gating
 from pathlens.decoupling.top_k import TopK
 from pathlens.errors import PathLensError, unknown
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """SGD with momentum and its schedule; shares are of the whole training, rates are peaks.
-
-    Attributes:
-        freeze_batch_norm: Whether all BNs keep the statistics they start with. Training in several
-            processes then takes the steps that a single one would take.
-    """
-
-    lr: float = 0.02
-    lr_from_scratch: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 1e-4
-    schedule: Literal["cosine", "steps"] = "cosine"
-    warmup: float = 0.0
-    milestones: tuple[float, ...] = ()
-    gating_lr: float = 0.1
-    gating_weight_decay: float = 0.0
-    freeze_batch_norm: bool = False
-
-
-@dataclass(frozen=True)
-class Hash:
-    """Variant of the hash and its noise over training; shares are of the whole training.
-
-    Attributes:
-        kind: "semantic" hashing as published, or "gumbel" straight-through.
-        noise: Factor on the noise: Gaussian for "semantic", logistic for "gumbel".
-        noise_until: Until when the noise is whole; then it falls linearly, to 0 at `hard_from`.
-        hard_from: From when there is no noise and every gate is binary; 1: never.
-        shared_coin: "semantic": one coin per image for all layers, instead of one per layer.
-        temperature: "gumbel": softness of the gradient.
-    """
-
-    kind: Literal["semantic", "gumbel"] = "semantic"
-    noise: float = 1.0
-    noise_until: float = 1.0
-    hard_from: float = 1.0
-    shared_coin: bool = False
-    temperature: float = 1.0
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Weights and kinds of the losses beside the cross-entropy; shares are of the whole training.
-
-    Attributes:
-        mutual_information: Weight of the auxiliary classifiers' loss.
-        mutual_information_reduction: Over layers: "sum" or "mean".
-        mutual_information_ramp: Between which shares of training the weight grows from 0.
-        attribute: What the auxiliary classifiers read (`pathlens.training.attributes`).
-        attribute_table: "superclass": table of classes; "concept": concept file, or the data set's own
-            concepts if empty. Relative to the recipe's folder.
-        attribute_name: "concept": which one; "superclass": column of the table, or all together.
-        attribute_buckets: "instance": number of values at most.
-        alignment: Weight of the divergence between gates and responses.
-        alignment_direction: "response-gates" is KL(softmax(r) || softmax(z)).
-        alignment_reduction: "batch", or "element" to divide by the filters as well.
-        alignment_detach: Whether responses are constant targets.
-        sparsity: Whose share has a target: of gates layer by layer ("gates"), of filters over all
-            layers ("filters"), or of multiply-adds ("macs").
-        sparsity_weight: Weight of the distance from the target; 0 for top-k gates, which are set to
-            it.
-        sparsity_target: The share at the end.
-        sparsity_lowered_until: When the target is reached, lowered from 1 by a cosine.
-        sparsity_floor: "filters", "macs": gate density below which no layer is pushed.
-        saliency: Weight of the L1 norm of the saliencies of top-k gates.
-        distillation: Weight of the teacher against the labels.
-        distillation_temperature: Softness of the teacher's scores.
-    """
-
-    mutual_information: float = 0.0
-    mutual_information_reduction: Literal["sum", "mean"] = "sum"
-    mutual_information_ramp: tuple[float, ...] = (0.0, 0.0)
-    attribute: Literal["class", "superclass", "concept", "instance"] = "class"
-    attribute_table: str = ""
-    attribute_name: str = ""
-    attribute_buckets: int = 1024
-    alignment: float = 0.0
-    alignment_direction: Literal["response-gates", "gates-response"] = "response-gates"
-    alignment_reduction: Literal["batch", "element"] = "element"
-    alignment_detach: bool = False
-    sparsity: Literal["gates", "filters", "macs"] = "gates"
-    sparsity_weight: float = 0.0
-    sparsity_target: float = 0.5
-    sparsity_lowered_until: float = 0.0
-    sparsity_floor: float = 0.0
-    saliency: float = 0.0
-    distillation: float = 0.0
-    distillation_temperature: float = 4.0
+from pathlens.training.sections import Hash, Losses, Optimiser
 
 
 @dataclass(frozen=True)
@@ -122,6 +30,8 @@ class Recipe:
         min_steps: Steps of the whole training below which the batch is halved, down to 16 images;
             gates need steps to close.
         keep: Which epoch's weights are the result: the "last", or the "best" on validation images.
+        projections: Whether projection shortcuts are gated too; `projections` of [gating] in the
+            file, whatever kind of gating it names.
     """
 
     name: str
@@ -134,6 +44,7 @@ class Recipe:
     gating: Gating | TopK | Constant = field(default_factory=Gating)
     hash: Hash = field(default_factory=Hash)
     losses: Losses = field(default_factory=Losses)
+    projections: bool = False
 
     def batch_for(self, images: int, epochs: int) -> int:
         """Images a step for so many training images and epochs."""
@@ -156,7 +67,9 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the configuration of a run holds them."""
-        return asdict(self)
+        entry = asdict(self)
+        entry["gating"]["projections"] = entry.pop("projections")
+        return entry
 
     @staticmethod
     def from_json(entry: Mapping[str, Any]) -> Recipe:
@@ -166,7 +79,8 @@ class Recipe:
             PathLensError: If a setting is unknown or of the wrong type, or settings contradict each
                 other.
         """
-        recipe: Recipe = _build(Recipe, entry, str(entry.get("name", "recipe")))
+        name = str(entry.get("name", "recipe"))
+        recipe: Recipe = _build(Recipe, _with_projections(entry, name), name)
         fault = _contradiction(recipe)
         if fault is not None:
             raise PathLensError(f"Recipe {recipe.name}: {fault}.")
@@ -263,6 +177,17 @@ def _build(kind: Any, entry: Mapping[str, Any], name: str) -> Any:
         return kind(**settings)
     except ValueError as error:
         raise PathLensError(f"Recipe {name}: {error}.") from error
+
+
+def _with_projections(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The entry with what [gating] says of the network, and not of its gating modules, beside it."""
+    if "projections" in entry:
+        raise PathLensError(f"Recipe {name}: projections must stand in the section [gating].")
+    gating = entry.get("gating")
+    if not isinstance(gating, Mapping) or "projections" not in gating:
+        return entry
+    own = {key: value for key, value in gating.items() if key != "projections"}
+    return {**entry, "gating": own, "projections": gating["projections"]}
 
 
 def _section(key: str, entry: Mapping[str, Any], name: str) -> Any:

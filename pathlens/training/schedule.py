@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from pathlens.decoupling.hashing import GLOBAL_DRAWS, Draws, GumbelHashing, Hashing, SemanticHashing
-from pathlens.training.recipe import Hash, Losses, Optimiser
+from pathlens.training.sections import Hash, Losses, Optimiser
 
 HASHES: dict[str, Callable[[Hash, float, bool, Draws], Hashing]] = {
     "semantic": lambda settings, noise, hard, draws: SemanticHashing(

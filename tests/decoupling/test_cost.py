@@ -62,6 +62,14 @@ def test_by_module_adds_up_to_the_whole():
     torch.testing.assert_close(parts + network.cost.gating, network.cost.macs(gates))
 
 
+def test_channels_are_counted_exactly_under_autocast():
+    network = decouple(build_model("squeezenet1_1", 10), torch.zeros(1, 3, 64, 64))
+    gates = random_gates(network, 4)  # 8 bits cannot tell 257 channels from 256
+    expected = network.cost.macs(gates)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network.cost.macs(gates).equal(expected)
+
+
 def test_a_mean_over_channels_keeps_no_channel_dead():
     class Mixed(nn.Module):
         def __init__(self):

@@ -9,6 +9,7 @@ import pytest
 from pathlens.errors import PathLensError
 from pathlens.training import InterruptedTraining, history, train
 from pathlens.training.loop import Trainer
+from pathlens.training.telling import Telling
 
 ROW = {
     "epoch": 2,
@@ -50,24 +51,24 @@ def test_a_run_cut_around_its_event_files_shows_no_epoch_twice_and_none_too_few(
     quick, monkeypatch, where
 ):
     """Cut after epoch 2 of 3: before the epoch is shown, or after it and before its checkpoint."""
-    original, saved = Trainer._tell, Trainer.save
+    original, saved = Telling.epoch_is_done, Trainer.save
 
-    def cut(self, board, bar):
-        if self.epoch == 2:
+    def cut(self, row):
+        if row["epoch"] == 2:
             if where == "after":
-                original(self, board, bar)
+                original(self, row)
             raise InterruptedTraining("cut")
-        original(self, board, bar)
+        original(self, row)
 
     def save(self):
         if where == "before" or self.epoch < 2:
             saved(self)
 
-    monkeypatch.setattr(Trainer, "_tell", cut)
+    monkeypatch.setattr(Telling, "epoch_is_done", cut)
     monkeypatch.setattr(Trainer, "save", save)
     with pytest.raises(InterruptedTraining):
         quick(tensorboard=True, epochs=3, run="cut")
-    monkeypatch.setattr(Trainer, "_tell", original)
+    monkeypatch.setattr(Telling, "epoch_is_done", original)
     monkeypatch.setattr(Trainer, "save", saved)
     assert_same(train(run="cut", progress=False).folder)
 

@@ -65,6 +65,8 @@ def test_released_has_the_published_settings():
         ("[optimiser]\nlr = nan", "lr must be at least 0"),
         ("[losses]\nmutual_information_ramp = []", "must be two shares"),
         ("batch_size = 1", "batch_size must be at least 2"),
+        ("[gating]\nprojections = 1", "projections must be bool"),
+        ("projections = true", r"projections must stand in the section \[gating\]"),
     ],
 )
 def test_a_bad_recipe_says_what_is_wrong(tmp_path, text, message):
@@ -78,7 +80,7 @@ def test_a_recipe_of_an_earlier_version_means_what_it_meant():
     entry = load_recipe("short").to_json()
     for section, keys in {
         "hash": ("kind", "shared_coin", "temperature"),
-        "gating": ("kind",),
+        "gating": ("kind", "projections"),
         "losses": (
             "attribute",
             "attribute_table",
@@ -106,6 +108,16 @@ def test_the_kinds_of_a_recipe_are_those_that_are_trained(tmp_path):
     recipe = load_recipe(str(tmp_path / "own.toml"))
     assert recipe.gating == TopK(boost=False, scale=0.5)
     assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize("kind", ["hashed", "top-k", "constant"])
+def test_every_kind_of_gating_can_take_projections_in(tmp_path, kind):
+    (tmp_path / "own.toml").write_text(f"[gating]\nkind = '{kind}'\nprojections = true\n")
+    recipe = load_recipe(str(tmp_path / "own.toml"))
+    assert recipe.projections
+    assert recipe.to_json()["gating"]["projections"] is True
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert not load_recipe("short").projections
 
 
 def test_an_unknown_recipe_lists_the_shipped_ones():

@@ -151,6 +151,70 @@ def test_a_missing_attribute_is_refused_before_anything_is_written(quick, recipe
     assert not list(runs.glob("*/config.json"))
 
 
+SHORTCUT = """
+from torch import nn
+class Network(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.deep = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1))
+        self.project = nn.Conv2d(4, 6, 1)
+        self.head = nn.Linear(6, classes)
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.head((self.deep(x) + self.project(x)).relu().mean((2, 3)))
+"""
+
+
+@pytest.mark.parametrize("projections", [False, True])
+def test_projections_are_gated_if_the_recipe_says_so_and_come_back_from_disk(
+    quick, recipe, tmp_path, monkeypatch, projections
+):
+    (tmp_path / "shortcut.py").write_text(SHORTCUT)
+    monkeypatch.chdir(tmp_path)
+    name = recipe(f"[gating]\nprojections = {str(projections).lower()}\n")
+    run = quick(model="shortcut:Network", width=1.0, recipe=name, epochs=1)
+    loaded = load_run(run)
+    assert ("project" in loaded.network.layers.names) == projections
+    assert same(loaded.network.state_dict(), weights(run))
+
+
+def superclasses(folder, groups):
+    rows = [f"{digit},{group}" for digit, group in enumerate(groups)]
+    (folder / "groups.csv").write_text("\n".join(["class,group", *rows]) + "\n")
+
+
+@pytest.mark.parametrize("whole_command", [False, True])
+def test_a_run_whose_attribute_table_has_changed_is_not_resumed(
+    quick, recipe, tmp_path, monkeypatch, whole_command
+):
+    superclasses(tmp_path, "aabbbabbab")
+    name = recipe(
+        "[losses]\nmutual_information = 0.1\nattribute = 'superclass'\n"
+        "attribute_table = 'groups.csv'\n"
+    )
+
+    def resume():
+        return quick(recipe=name, run="one") if whole_command else train(run="one", progress=False)
+
+    with stopped_after_an_epoch(monkeypatch):
+        quick(recipe=name, run="one")
+    superclasses(tmp_path, "aabbbabbaa")
+    with pytest.raises(PathLensError, match=r"groups.csv no longer says .*put it back as it was"):
+        resume()
+    superclasses(tmp_path, "ccdddcddcd")  # other names, the same superclasses
+    assert resume().finished
+
+
+def test_a_run_that_did_not_note_its_attribute_is_resumed(quick, monkeypatch, runs):
+    with stopped_after_an_epoch(monkeypatch):
+        quick(run="old")
+    config = json.loads((runs / "old" / "config.json").read_text())
+    assert config.pop("attribute")
+    (runs / "old" / "config.json").write_text(json.dumps(config))
+    assert quick(run="old").finished
+
+
 # ------------------------------------------------------------------ gates that are not applied
 
 

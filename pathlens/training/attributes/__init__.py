@@ -10,7 +10,7 @@ from pathlens.training.attributes.of_class import ClassAttribute
 from pathlens.training.attributes.of_concept import ConceptAttribute
 from pathlens.training.attributes.of_instance import InstanceAttribute
 from pathlens.training.attributes.of_superclass import SuperclassAttribute
-from pathlens.training.recipe import Losses
+from pathlens.training.sections import Losses
 
 __all__ = [
     "ATTRIBUTES",

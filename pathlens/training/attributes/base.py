@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +25,13 @@ class AttributeValues:
 
     values: npt.NDArray[np.int64]
     count: int
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the number of values and the value of every image, as hexadecimal digits."""
+        digest = hashlib.sha256(f"{self.count}\n".encode())
+        digest.update(np.ascontiguousarray(self.values, dtype="<i8").tobytes())
+        return digest.hexdigest()
 
 
 class Attribute(Protocol):
