@@ -8,10 +8,13 @@ import sys
 import typer
 
 from pathlens._version import __version__
+from pathlens.cli.compare import compare
 from pathlens.cli.concepts import concepts
 from pathlens.cli.demo import demo
+from pathlens.cli.explain import explain
 from pathlens.cli.layers import layers
 from pathlens.cli.merge import merge
+from pathlens.cli.probe import probe
 from pathlens.cli.record import record
 from pathlens.cli.report import report
 from pathlens.cli.train import train
@@ -26,7 +29,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, layers, record, merge, verify, report, demo):
+for command in (
+    *(train, layers, record, merge, verify, probe, report),
+    *(explain, compare, demo),
+):
     app.command()(command)
 app.add_typer(concepts, name="concepts")
 

@@ -1,5 +1,26 @@
 """The probing room: what needs the network again; writes tables beside the recording."""
 
+from pathlens.probing.ablation import ablate
+from pathlens.probing.ablation_result import Ablations
+from pathlens.probing.examples import explained_examples
+from pathlens.probing.explaining import Explainer, Explanation, explain
 from pathlens.probing.path_swap import PathSwap, path_swap
+from pathlens.probing.response_maps import response_maps
+from pathlens.probing.shortcut import find_shortcut
+from pathlens.probing.signature import signature
+from pathlens.probing.whole import probe
 
-__all__ = ["PathSwap", "path_swap"]
+__all__ = [
+    "Ablations",
+    "Explainer",
+    "Explanation",
+    "PathSwap",
+    "ablate",
+    "explain",
+    "explained_examples",
+    "find_shortcut",
+    "path_swap",
+    "probe",
+    "response_maps",
+    "signature",
+]

@@ -7,7 +7,7 @@ nothing, so this is the first question to ask of a decoupled network.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,13 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from pathlens.datasets.loader import ImageLoader, centre, normalise
+from pathlens.analysis.statistics import percentile_interval
 from pathlens.decoupling.cost import Cost
-from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.errors import PathLensError
 from pathlens.files import write_text
-from pathlens.recorder import planned_images
-from pathlens.recording.manifest import image_fingerprint
-from pathlens.recording.reader import Recording, open_recording
-from pathlens.training.evaluation import in_order, scores_of
-from pathlens.training.loading import LoadedRun, load_run
+from pathlens.probing.resampling import bootstrap_means
+from pathlens.probing.subject import Subject, open_subject
+from pathlens.recording.reader import Recording
 
 TABLE = "path_swaps.csv"
 """Name of the table that lies beside the recording."""
@@ -41,8 +38,9 @@ class PathSwap:
     """What swapping paths costs.
 
     Attributes:
-        frame: A row a condition (and a layer, if asked for): condition, layer ("all", or the name of
-            the only layer whose gates are swapped), images, accuracy, lost (accuracy of the own path
+        frame: A row a condition (and a layer, if asked for): condition, layer ("all", the name of the
+            only layer whose gates are swapped, or "from NAME on" for that layer and all later ones),
+            images, accuracy, lost (accuracy of the own path
             minus this one's, in shares), lost_low and lost_high (95 % bootstrap interval over
             images, paired), macs_share (mean MACs over those of the plain network).
         left_out: What was left out, in words; "" for nothing.
@@ -68,6 +66,7 @@ def path_swap(
     *,
     data: str | Path | None = None,
     by_layer: bool = False,
+    from_layer: bool = False,
     seed: int = 0,
     resamples: int = 1000,
     device: str = "cpu",
@@ -89,6 +88,8 @@ def path_swap(
         data: Where the images are, if not where the run found them.
         by_layer: Whether to swap the gates of each layer alone as well, the others being decided as
             ever (they see what the swap has changed).
+        from_layer: Whether to swap the gates of each layer but the first together with those of all
+            later layers as well, the earlier ones being decided as ever.
         seed: Draws the partners and the resamples.
         resamples: Bootstrap resamples of images.
         device: Where to run.
@@ -99,17 +100,11 @@ def path_swap(
         PathLensError: If the run is gone or has another checkpoint, the images are others, or they
             have no labels or fewer than two predicted classes.
     """
-    source = recording if isinstance(recording, Recording) else open_recording(recording)
-    loaded = _its_run(source)
-    loader = _its_images(source, loaded, data)
-    gates = {layer.name: source.bits(layer.name) for layer in source.layers}
-    prediction = source.images["prediction"].to_numpy()
-    labels = source.images["label"].to_numpy()
+    subject = open_subject(recording, data)
+    source, gates = subject.recording, subject.gates()
     rng = np.random.default_rng(seed)
-    network = loaded.network
-    assert isinstance(network, DecoupledNetwork)
-    conditions = _conditions(gates, prediction, network.cost, rng)
-    scopes = {"all": tuple(gates), **({name: (name,) for name in gates} if by_layer else {})}
+    conditions = _conditions(gates, subject.predictions, subject.network.cost, rng)
+    scopes = _scopes(list(gates), by_layer=by_layer, from_layer=from_layer)
     plan = [
         (condition, scope)
         for scope in scopes
@@ -119,7 +114,7 @@ def path_swap(
     rows, own = [], None
     for condition, scope in tqdm(plan, desc="path swaps", disable=not progress):
         chosen = conditions[condition]
-        right, macs = _run(network, loader, chosen, scopes[scope], labels, device, batch_size)
+        right, macs = _run(subject, chosen, scopes[scope], device, batch_size)
         own = right if own is None else own
         measured = _row(own, right, macs, resamples, rng)
         rows.append({"condition": condition, "layer": scope, **measured})
@@ -129,30 +124,16 @@ def path_swap(
     return result
 
 
-def _its_run(source: Recording) -> LoadedRun:
-    folder = source.folder.resolve().parent.parent
-    loaded = load_run(folder)
-    if loaded.checkpoint != source.manifest["checkpoint"]:
-        raise PathLensError(
-            f"Run {loaded.run.name} has another checkpoint than the recording {source.folder}: it "
-            "was trained since; record it again."
-        )
-    if "label" not in source.images:
-        raise PathLensError(f"{source.folder} has no labels: accuracy cannot be measured.")
-    return loaded
-
-
-def _its_images(source: Recording, loaded: LoadedRun, data: str | Path | None) -> ImageLoader:
-    origin = source.manifest["dataset"]
-    images = planned_images(loaded, data, origin["split"], origin["limit"])
-    if image_fingerprint(images.ids, images.labels) != source.manifest["fingerprint"]:
-        raise PathLensError(
-            f"The images of {source.folder} are not those of '{data or loaded.config.data}': give "
-            "the data they were recorded from."
-        )
-    position = {image: i for i, image in enumerate(images.ids)}
-    kept = [position[image] for image in source.images["image"]]
-    return ImageLoader(images.subset(kept), loaded.config.view)
+def _scopes(
+    names: Sequence[str], *, by_layer: bool, from_layer: bool
+) -> dict[str, tuple[str, ...]]:
+    """What is said of the layers whose gates are swapped, and their names."""
+    scopes = {"all": tuple(names)}
+    if by_layer:
+        scopes |= {name: (name,) for name in names}
+    if from_layer:  # from the first layer on is all of them
+        scopes |= {f"from {name} on": tuple(names[i:]) for i, name in enumerate(names) if i}
+    return scopes
 
 
 def _conditions(
@@ -220,13 +201,10 @@ def partners(prediction: Partners, rng: np.random.Generator) -> tuple[Partners, 
     return same, other
 
 
-@torch.inference_mode()
 def _run(
-    network: DecoupledNetwork,
-    loader: ImageLoader,
+    subject: Subject,
     chosen: Callable[[str, slice], Gates],
     layers: Sequence[str],
-    labels: Partners,
     device: str,
     batch_size: int,
 ) -> tuple[Gates, npt.NDArray[np.float64]]:
@@ -234,21 +212,19 @@ def _run(
 
     MACs are shares of the plain network's.
     """
-    network = network.to(device)
+    cost = subject.network.cost
     right, macs = [], []
-    plan = list(in_order(len(loader.split), batch_size))
-    for positions, batch in zip(plan, loader.batches(plan), strict=True):
-        if len(batch.positions) != len(positions):
-            raise PathLensError(
-                "An image that was recorded can no longer be read: record the images again."
-            )
-        rows = slice(positions[0], positions[-1] + 1)
-        force: dict[int | str, Any] = {n: torch.from_numpy(chosen(n, rows)) for n in layers}
-        x = normalise(centre(batch.canvas, loader.view).to(device))
-        output, path = network.with_path(x, force=force, responses=False)
-        right.append(scores_of(output).argmax(1).cpu().numpy() == labels[rows])
-        cost = network.cost.macs({name: z.cpu().double() for name, z in path.items()})
-        macs.append(cost.numpy() / network.cost.dense)
+    everyone = np.arange(len(subject.labels), dtype=np.int64)
+    passes = subject.run(
+        everyone,
+        lambda places: {name: torch.from_numpy(chosen(name, places)) for name in layers},
+        device=device,
+        batch_size=batch_size,
+    )
+    for places, scores, path in passes:
+        right.append(scores.argmax(1).cpu().numpy() == subject.labels[places])
+        spent = cost.macs({name: z.cpu().double() for name, z in path.items()})
+        macs.append(spent.numpy() / cost.dense)
     return np.concatenate(right), np.concatenate(macs)
 
 
@@ -256,8 +232,7 @@ def _row(
     own: Gates, right: Gates, macs: Any, resamples: int, rng: np.random.Generator
 ) -> dict[str, float]:
     lost = own.astype(np.int8) - right.astype(np.int8)
-    drawn = list(_bootstrap(lost, resamples, rng))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = percentile_interval(bootstrap_means(lost, resamples, rng))
     return {
         "images": len(right),
         "accuracy": float(right.mean()),
@@ -266,11 +241,6 @@ def _row(
         "lost_high": float(high),
         "macs_share": float(np.mean(macs)),
     }
-
-
-def _bootstrap(values: Any, resamples: int, rng: np.random.Generator) -> Iterator[float]:
-    for _ in range(resamples):
-        yield float(values[rng.integers(0, len(values), len(values))].mean())
 
 
 def _left_out(source: Recording) -> str:

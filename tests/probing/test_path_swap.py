@@ -10,25 +10,7 @@ from pathlens.datasets.loader import normalise
 from pathlens.errors import PathLensError
 from pathlens.probing import path_swap
 from pathlens.probing.path_swap import partners
-from pathlens.recorder import record
 from pathlens.training import load
-
-
-@pytest.fixture
-def lively(trained, tmp_path, monkeypatch):
-    """A recorded run whose gates differ between images."""
-    import shutil
-
-    monkeypatch.setenv("PATHLENS_RUNS", str(tmp_path / "runs"))
-    shutil.copytree(trained, tmp_path / "runs")
-    file = tmp_path / "runs" / "gated" / "checkpoint.pt"
-    content = torch.load(file, weights_only=True)
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in content["weights"].items():
-        if name.startswith("gating.") and "fc" in name:
-            tensor.copy_(torch.randn(tensor.shape, generator=generator))
-    torch.save(content, file)
-    return record("gated", limit=60, progress=False)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -108,6 +90,23 @@ def test_swaps_by_layer_change_one_layer_only(lively):
         output, _ = network.with_path(normalise(pixels), force={name: majority})
         right += int(output.argmax()) == image["label"]
     row = found[(found["layer"] == name) & (found["condition"] == "majority path")]
+    assert row["accuracy"].item() == pytest.approx(right / 60)
+
+
+def test_swaps_from_a_layer_on_change_it_and_all_later_ones(lively):
+    found = path_swap(lively, from_layer=True, progress=False).frame
+    names = [layer.name for layer in lively.layers]
+    assert list(found["layer"].unique()) == ["all", *(f"from {name} on" for name in names[1:])]
+    network, test = load("gated"), load_dataset("digits").split("test")
+    position = {image: i for i, image in enumerate(test.ids)}
+    late = names[3:]
+    majority = {name: (lively.bits(name).mean(axis=0) > 0.5).astype(float) for name in late}
+    right = 0
+    for _, image in lively.images.iterrows():
+        pixels = torch.from_numpy(test.read(position[image["image"]])).permute(2, 0, 1)[None]
+        output, _ = network.with_path(normalise(pixels), force=majority)
+        right += int(output.argmax()) == image["label"]
+    row = found[(found["layer"] == f"from {late[0]} on") & (found["condition"] == "majority path")]
     assert row["accuracy"].item() == pytest.approx(right / 60)
 
 
