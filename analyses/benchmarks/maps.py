@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pathlens.analysis.map_methods import TSNE, UMAP
-from pathlens.analysis.map_quality import kept_by_chance, neighbours_kept
-from pathlens.analysis.maps import unique_rows
+from pathlens.analysis.mapping.map_quality import kept_by_chance, neighbours_kept
+from pathlens.analysis.mapping.maps import unique_rows
+from pathlens.analysis.mapping.methods import TSNE, UMAP
 from pathlens.analysis.source import Bits, Floats, gather_bits, sample_rows
 from pathlens.recording import Recording, open_recording
 

@@ -4,29 +4,29 @@ Every analysis is a function of a recording (and layers) that returns a small fr
 `.frame` (tidy table), `.plot()`, `.summary()` and `.left_out`.
 """
 
-from pathlens.analysis.association_table import Associations
-from pathlens.analysis.associations import associations
-from pathlens.analysis.class_hierarchies import cifar10_hierarchy
-from pathlens.analysis.class_paths import ClassPaths, class_paths
-from pathlens.analysis.class_states import ClassStates, class_states
-from pathlens.analysis.cluster_cards import ClusterCards, cluster_cards
-from pathlens.analysis.clusters import PathClusters, path_clusters
-from pathlens.analysis.compare import Comparison, compare
-from pathlens.analysis.filter_images import FilterImages, filter_images
-from pathlens.analysis.hierarchy import HierarchyComparison, compare_with_hierarchy
-from pathlens.analysis.information import FilterInformation, filter_information
-from pathlens.analysis.maps import PathMap, path_map
-from pathlens.analysis.path_information import (
+from pathlens.analysis.associating.association_table import Associations
+from pathlens.analysis.associating.associations import associations
+from pathlens.analysis.classes.class_hierarchies import cifar10_hierarchy
+from pathlens.analysis.classes.class_paths import ClassPaths, class_paths
+from pathlens.analysis.classes.hierarchy import HierarchyComparison, compare_with_hierarchy
+from pathlens.analysis.clustering.cluster_cards import ClusterCards, cluster_cards
+from pathlens.analysis.clustering.clusters import PathClusters, path_clusters
+from pathlens.analysis.comparing.compare import Comparison, compare
+from pathlens.analysis.information.filter_information import FilterInformation, filter_information
+from pathlens.analysis.information.path_information import (
     PathInformation,
     information_over_depth,
     path_information,
 )
+from pathlens.analysis.mapping.maps import PathMap, path_map
+from pathlens.analysis.measured.swaps import PathSwaps, path_swaps
 from pathlens.analysis.source import PathData
-from pathlens.analysis.state_curves import StateCurves, state_curves
-from pathlens.analysis.states import FilterStates, filter_states
-from pathlens.analysis.swaps import PathSwaps, path_swaps
-from pathlens.analysis.trace import trace
-from pathlens.analysis.trace_result import Trace
+from pathlens.analysis.states.class_states import ClassStates, class_states
+from pathlens.analysis.states.filter_images import FilterImages, filter_images
+from pathlens.analysis.states.filter_states import FilterStates, filter_states
+from pathlens.analysis.states.state_curves import StateCurves, state_curves
+from pathlens.analysis.tracing.trace import trace
+from pathlens.analysis.tracing.trace_result import Trace
 
 __all__ = [
     "Associations",

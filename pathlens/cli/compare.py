@@ -11,7 +11,7 @@ from typer import Argument, Option
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pathlens.analysis.compare import Comparison
+    from pathlens.analysis.comparing.compare import Comparison
 
 _KIND = "comparison"
 _MANIFEST = "summary.json"
@@ -44,7 +44,7 @@ def compare(
     seed: Annotated[int, Option(help="Of everything drawn by chance.")] = 0,
 ) -> None:
     """Compare two recordings: which filters changed, which classes moved."""
-    from pathlens.analysis.compare import compare as compare_recordings
+    from pathlens.analysis.comparing.compare import compare as compare_recordings
     from pathlens.recording import open_recording
     from pathlens.runs import find_recording
 

@@ -1,7 +1,7 @@
 """The probing room: what needs the network again; writes tables beside the recording."""
 
+from pathlens.analysis.measured.ablations import Ablations
 from pathlens.probing.ablation import ablate
-from pathlens.probing.ablation_result import Ablations
 from pathlens.probing.examples import explained_examples
 from pathlens.probing.explaining import Explainer, Explanation, explain
 from pathlens.probing.path_swap import PathSwap, path_swap

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from pathlens.analysis.measured.ablations import ALL_IMAGES, KEYS, MEASURES, TABLE, Ablations
 from pathlens.analysis.results import join_notes
 from pathlens.analysis.source import Floats, Ints
 from pathlens.analysis.statistics import percentile_interval
 from pathlens.errors import PathLensError
 from pathlens.probing.ablation_controls import matched_sets
-from pathlens.probing.ablation_result import ALL_IMAGES, KEYS, MEASURES, TABLE, Ablations
 from pathlens.probing.interventions import (
     Bench,
     Effect,

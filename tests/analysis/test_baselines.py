@@ -5,7 +5,6 @@ import pytest
 
 from pathlens.analysis.baselines import OWN, matched
 from pathlens.errors import PathLensError
-
 from tests.analysis.conftest import make_recording, planted
 
 

@@ -44,7 +44,7 @@ def test_the_analysis_side_works_without_torch():
         "import sys; sys.modules['torch'] = None; sys.modules['torchvision'] = None\n"
         "import pathlens, pathlens.analysis, pathlens.recording, pathlens.reporting\n"
         "pathlens.open_recording, pathlens.report\n"
-        "pathlens.analysis.filter_states, pathlens.analysis.associations\n"
+        "pathlens.analysis.filter_states, pathlens.analysis.associating.associations\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -63,7 +63,7 @@ def strongest(frame: pd.DataFrame) -> tuple[pd.Series, bool] | None:
 
 def card_of(context: Context, found: Associations) -> Card | None:
     """The card of the strongest confirmed association; None if none was confirmed."""
-    from pathlens.analysis.association_examples import association_examples
+    from pathlens.analysis.associating.association_examples import association_examples
 
     best = strongest(found.frame)
     if best is None:

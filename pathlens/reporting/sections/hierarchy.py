@@ -19,7 +19,7 @@ from pathlens.reporting.sections.base import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pathlens.analysis.hierarchy import HierarchyComparison
+    from pathlens.analysis.classes.hierarchy import HierarchyComparison
 
 _COLUMNS = ("code", "pearson", "spearman", "p", "p_spearman", "null_95", "direct", "fit")
 
@@ -37,8 +37,8 @@ class Hierarchy(Section["HierarchyComparison | Gap"]):
 
     def find(self, context: Context) -> HierarchyComparison | Gap:
         """Compare with the hierarchy given, or with WordNet's where the classes are CIFAR-10's."""
-        from pathlens.analysis.class_hierarchies import cifar10_hierarchy
-        from pathlens.analysis.hierarchy import compare_with_hierarchy
+        from pathlens.analysis.classes.class_hierarchies import cifar10_hierarchy
+        from pathlens.analysis.classes.hierarchy import compare_with_hierarchy
 
         context.step("class hierarchy")
         hierarchy: Any = context.hierarchy

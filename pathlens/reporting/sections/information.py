@@ -11,7 +11,7 @@ from pathlens.reporting.sections.by_layer import ByLayer, LayerSection
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pathlens.analysis.path_information import PathInformation
+    from pathlens.analysis.information.path_information import PathInformation
     from pathlens.layers import Layer
 
 TIMES = 2
@@ -31,7 +31,7 @@ class Information(LayerSection):
 
     def look(self, context: Context, layer: Layer) -> Any:
         """The measures of one layer."""
-        from pathlens.analysis.path_information import path_information
+        from pathlens.analysis.information.path_information import path_information
 
         return attempt(
             lambda: path_information(

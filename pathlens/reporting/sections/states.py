@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pathlens.analysis import FilterStates
-    from pathlens.analysis.class_states import ClassStates
-    from pathlens.analysis.state_curves import StateCurves
+    from pathlens.analysis.states.class_states import ClassStates
+    from pathlens.analysis.states.state_curves import StateCurves
 
 SPECIALISTS = 40
 """Specialists in the page's table, at most; the CSV has all."""
@@ -61,9 +61,9 @@ class States(Section[StateFindings]):
 
     def find(self, context: Context) -> StateFindings:
         """Count the images of every filter, over all, over parts of them, and in each class."""
-        from pathlens.analysis.class_states import class_states
-        from pathlens.analysis.state_curves import state_curves
-        from pathlens.analysis.states import filter_states
+        from pathlens.analysis.states.class_states import class_states
+        from pathlens.analysis.states.filter_states import filter_states
+        from pathlens.analysis.states.state_curves import state_curves
 
         recording, names = context.recording, [layer.name for layer in context.layers]
         context.step("filter states")

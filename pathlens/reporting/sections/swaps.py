@@ -19,7 +19,7 @@ from pathlens.reporting.sections.base import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pathlens.analysis.swaps import PathSwaps
+    from pathlens.analysis.measured.swaps import PathSwaps
 
 _COLUMNS = (
     *("condition", "layer", "images", "accuracy", "lost", "lost_low", "lost_high"),
@@ -40,7 +40,7 @@ class Swaps(Section["PathSwaps | Gap"]):
 
     def find(self, context: Context) -> PathSwaps | Gap:
         """Read the table beside the recording."""
-        from pathlens.analysis.swaps import path_swaps
+        from pathlens.analysis.measured.swaps import path_swaps
 
         context.step("path swaps")
         return attempt(lambda: path_swaps(context.recording))
@@ -57,7 +57,7 @@ class Swaps(Section["PathSwaps | Gap"]):
 
     def numbers(self, found: PathSwaps | Gap) -> dict[str, Any]:
         """What one static path and the path of another class lose, in shares with intervals."""
-        from pathlens.analysis.swaps import OTHER_CLASS, STATIC
+        from pathlens.analysis.measured.swaps import OTHER_CLASS, STATIC
 
         if isinstance(found, Gap):
             return {"swaps": None}

@@ -20,7 +20,7 @@ from pathlens.reporting.sections.base import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pathlens.analysis.trace_result import Trace
+    from pathlens.analysis.tracing.trace_result import Trace
 
 CLASSES = 20
 """Classes that are traced, at most: those with most images."""
@@ -57,7 +57,7 @@ class Traces(Section[TraceFindings]):
 
     def find(self, context: Context) -> TraceFindings:
         """Trace the largest classes through the whole network, whatever layers are shown."""
-        from pathlens.analysis.trace import trace
+        from pathlens.analysis.tracing.trace import trace
 
         context.step("traces")
         names = _largest(context.recording)

@@ -1,0 +1,1 @@
+"""Combinations of filters that images with a concept are routed through."""

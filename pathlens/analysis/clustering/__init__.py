@@ -1,0 +1,1 @@
+"""Clusters of image paths, and what is in them."""

@@ -1,0 +1,1 @@
+"""What gates and whole paths say about the class."""

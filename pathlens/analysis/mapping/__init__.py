@@ -1,0 +1,1 @@
+"""Maps: images laid out so that those with alike paths lie together."""

@@ -1,0 +1,1 @@
+"""What probing measured, read from the tables beside a recording."""

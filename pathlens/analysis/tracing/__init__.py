@@ -1,0 +1,1 @@
+"""Traces: how a class travels from layer to layer."""
