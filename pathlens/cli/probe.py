@@ -19,6 +19,9 @@ def probe(
     images: Annotated[
         int, Option(help="Class-balanced subset that filters are ablated on.", min=1)
     ] = 1000,
+    by_layer: Annotated[
+        bool, Option("--by-layer", help="Swap the gates of each layer alone, too.")
+    ] = False,
     seed: Annotated[int, Option(help="Of everything drawn by chance.", min=0)] = 0,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
@@ -27,7 +30,12 @@ def probe(
     from pathlens.probing import probe as measure
 
     for sentence in measure(
-        chosen_recording(recording), data=data, images=images, seed=seed, device=device
+        chosen_recording(recording),
+        data=data,
+        images=images,
+        by_layer=by_layer,
+        seed=seed,
+        device=device,
     ):
         typer.echo(sentence)
     typer.echo("Tables lie beside the recording: `pathlens report` shows them.")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from pathlens.analysis.measured.ablations import ALL_IMAGES, KEYS, MEASURES, TABLE, Ablations
+from pathlens.analysis.measured.ablations import ALL_IMAGES, KEYS, MEASURES, Ablations
 from pathlens.analysis.results import join_notes
 from pathlens.analysis.source import Floats, Ints
 from pathlens.analysis.statistics import percentile_interval
@@ -34,6 +34,7 @@ from pathlens.probing.interventions import (
 from pathlens.probing.resampling import bootstrap_means, chance_of_control, spread
 from pathlens.probing.subject import chosen_rows, open_subject
 from pathlens.probing.tables import merge_table
+from pathlens.recording.beside import ABLATIONS
 from pathlens.recording.reader import Recording
 
 
@@ -110,7 +111,7 @@ def ablate(
                 table = _rows(bench, np.stack(changes), scopes, resamples, rng)
                 frames.append(table.assign(effect=kind, seed=seed, **about))
     frame = pd.concat(frames, ignore_index=True)[Ablations.columns()]
-    merge_table(subject.recording, TABLE, frame, KEYS)
+    merge_table(subject.recording, ABLATIONS, frame, KEYS)
     return Ablations(frame, _left_out(subject.recording, rows, bare))
 
 

@@ -23,6 +23,7 @@ def probe(
     *,
     data: str | Path | None = None,
     images: int = 1000,
+    by_layer: bool = False,
     seed: int = 0,
     device: str = "cpu",
     progress: bool = True,
@@ -36,6 +37,7 @@ def probe(
         recording: A labelled recording that lies below its run.
         data: Where the images are, if not where the run found them.
         images: Size of the class-balanced subset that filters are ablated on.
+        by_layer: Whether to swap the gates of each layer alone as well: six passes a layer more.
         seed: Of everything that is drawn by chance.
         device: Where to run.
         progress: Whether to show progress bars.
@@ -49,7 +51,7 @@ def probe(
     """
     source = recording if isinstance(recording, Recording) else open_recording(recording)
     yield path_swap(
-        source, data=data, by_layer=True, seed=seed, device=device, progress=progress
+        source, data=data, by_layer=by_layer, seed=seed, device=device, progress=progress
     ).summary()
     sets = class_signatures(source)
     if sets:

@@ -11,7 +11,7 @@ Note = tuple[str, str]
 """A few words that name the matter, and the sentences about it."""
 
 
-PROBED = ("path swaps", "explained images")
+PROBED = ("path swaps", "ablations", "explained images")
 """Results that need the network and are measured apart, as the gaps of a report call them."""
 
 

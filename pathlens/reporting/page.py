@@ -14,7 +14,17 @@ from pathlens.reporting.headline import cost, count, headline, percent
 from pathlens.reporting.notes import PROBED, how_sure, what_is_missing
 
 SCRIPTS = (
-    *("helpers", "barcode", "swaps", "states", "state_curves", "classes", "clusters", "map"),
+    *(
+        "helpers",
+        "barcode",
+        "swaps",
+        "ablations",
+        "states",
+        "state_curves",
+        "classes",
+        "clusters",
+        "map",
+    ),
     *("information", "traces", "associations", "association_card", "example_card", "page"),
 )
 """Names of the script files, in the order in which they run."""

@@ -1,6 +1,8 @@
 """A small recording with a planted class signal, and the report that is made of it once."""
 
+import base64
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pathlens.analysis.measured.ablations import Ablations
 from pathlens.recording import Recording, write_recording
+from pathlens.recording.beside import ABLATIONS, EXAMPLES
 from pathlens.reporting import report
 
 EVIL = "<script>alert(1)</script>"
@@ -86,10 +90,54 @@ def write_swaps(recording: Recording) -> None:
     table.to_csv(recording.folder / "path_swaps.csv", index=False)
 
 
+def write_ablations(recording: Recording) -> None:
+    """Ablations as probing would write them: a set for all images and for its class."""
+    rows = []
+    for effect in ("total", "direct"):
+        for measure, change in (("accuracy", -0.2), ("logit_true", -1.5)):
+            for number, name in ((-1, "all images"), (2, "dog")):
+                rows.append(
+                    {
+                        **{
+                            "set": "signature of dog",
+                            "filters": "3:4+19",
+                            "size": 2,
+                            "mode": "off",
+                        },
+                        **{"effect": effect, "subset": 100, "seed": 0, "class_index": number},
+                        **{"class": name, "images": 100, "measure": measure, "own": 0.8},
+                        **{"ablated": 0.8 + change, "change": change, "low": change - 0.1},
+                        **{"high": change + 0.1, "controls": 20, "control": change / 4},
+                        **{"control_low": change / 2, "control_high": 0.0, "p": 0.048},
+                        **{"rate": 0.5, "norm": 1.0, "control_rate": 0.5, "control_norm": 1.0},
+                    }
+                )
+    table = pd.DataFrame(rows)[Ablations.columns()].assign(recording=recording.hash)
+    table.to_csv(recording.folder / ABLATIONS, index=False)
+
+
+def write_examples(recording: Recording) -> None:
+    """Two explained images, the first of which hangs on one filter."""
+    small = base64.b64encode(picture(30)).decode()
+    one = {"layer": 3, "filter": 4, "drop": 2.0, "becomes": 1, "flips": True, "in_set": True}
+    images = [
+        {
+            **{"image": image, "label": 2, "prediction": 2, "confidence": 0.9, "margin": 1.5},
+            **{"picture": small, "filters": [{**one, "overlay": small}], "set": [[3, 4]]},
+            **{"flips": flips, "becomes": 1, "others": 20, "others_flip": 0.1, "tried": 12},
+        }
+        for image, flips in zip(recording.images["image"][:2], (True, False), strict=True)
+    ]
+    content = {"recording": recording.hash, "images": images}
+    (recording.folder / EXAMPLES).write_text(json.dumps(content))
+
+
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     made = make_recording(tmp_path_factory.mktemp("runs") / "small" / "recordings" / "test")
     write_swaps(made)
+    write_ablations(made)
+    write_examples(made)
     return made
 
 

@@ -101,6 +101,24 @@ def test_every_control_works(index, tmp_path):
       note("sort", document.querySelector("#associations-table th").getAttribute("aria-sort"));
       document.querySelector("#associations-table tbody button").click();
       note("marked", !document.getElementById("barcode-unmark").hidden);
+      document.getElementById("association-card-show").click();
+      note("card", !document.getElementById("barcode-unmark").hidden);
+      const discs = () => document.querySelectorAll("#traces-chart circle").length;
+      const alone = discs();
+      press("traces-second", new Event("change"), (box) => { box.value = "1"; });
+      note("traces", discs() > alone && alone > 0);
+      const bound = document.getElementById("information-chart").innerHTML;
+      press("information-measure", new Event("change"), (box) => { box.value = "kNN accuracy"; });
+      note("measure", document.getElementById("information-chart").innerHTML !== bound);
+      const first = text("example-body");
+      document.getElementById("example-next").click();
+      note("example", text("example-body") !== first && document.activeElement.id === "example-next");
+      const own = text("ablations-table");
+      press("ablations-scope", new Event("change"), (box) => { box.value = "all"; });
+      note("scopes", text("ablations-table") !== own);
+      press("ablations-effect", new Event("change"), (box) => { box.value = "direct"; });
+      note("effect", document.querySelectorAll("#ablations-chart circle").length);
+      note("swaps", document.querySelectorAll("#swaps-chart rect").length);
       document.documentElement.dataset.said = said.join(";");
     }
     """
@@ -111,6 +129,8 @@ def test_every_control_works(index, tmp_path):
         **{"slider": "1", "next": "2", "key": "3#layer=3", "before": "Filter 0"},
         **{"after": "Filter 2", "image": "1", "dynamic": "Filter 3", "scope": "true"},
         **{"map": "true", "all": "true", "found": "true", "sort": "ascending", "marked": "true"},
+        **{"card": "true", "traces": "true", "measure": "true", "example": "true"},
+        **{"scopes": "true", "effect": "1", "swaps": "2"},
     }
 
 

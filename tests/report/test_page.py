@@ -71,7 +71,9 @@ def test_every_control_and_figure_has_a_name(elements):
 
 def test_order_of_the_page(text):
     ids = re.findall(r'<section id="(\w+)">', text)
-    wanted = "barcode swaps states classes clusters map information traces associations sure"
+    wanted = (
+        "barcode swaps ablations states classes clusters map information traces associations sure"
+    )
     assert ids == wanted.split()
     assert text.index("<h1>") < text.index('<section id="barcode">')
     assert text.count("How to read this.") >= len(ids) - 1

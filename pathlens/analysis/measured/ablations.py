@@ -10,13 +10,14 @@ import pandas as pd
 
 from pathlens.analysis.drawing import FAINT, INK, PALETTE, house_style, new_figure, plain_text
 from pathlens.analysis.results import Result, plural
+from pathlens.errors import PathLensError
+from pathlens.recording.beside import ABLATIONS, read_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TABLE = "ablations.csv"
-"""Name of the table that lies beside the recording."""
+    from pathlens.recording import Recording
 
 ALL_IMAGES = "all images"
 MEASURES = ("logit_true", "logit_predicted", "accuracy", "flipped")
@@ -118,3 +119,18 @@ class Ablations(Result):
 
 def _forced(mode: str) -> str:
     return "to their mean" if mode == "mean" else mode
+
+
+def ablations(recording: Recording) -> Ablations:
+    """Read what ablations did; `pathlens probe` and `pathlens.probing.ablate` measure it.
+
+    Raises:
+        PathLensError: If nothing was ablated for this recording.
+    """
+    table = read_beside(recording, ABLATIONS)
+    if table is None:
+        raise PathLensError(
+            "What forcing filters off does was not measured: run `pathlens probe` on the recording, "
+            "where its network and images are, and make the report again."
+        )
+    return Ablations(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathlens.reporting.sections.ablations import Ablated
 from pathlens.reporting.sections.associations import AssociationTable
 from pathlens.reporting.sections.base import Section
 from pathlens.reporting.sections.classes import Classes
@@ -19,6 +20,7 @@ from pathlens.reporting.sections.traces import Traces
 SECTIONS: tuple[Section[Any], ...] = (
     ExplainedImages(),
     Swaps(),
+    Ablated(),
     States(),
     Classes(),
     Hierarchy(),

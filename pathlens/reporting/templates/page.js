@@ -32,7 +32,7 @@ function rememberLayer() {
   onLayer(() => history.replaceState(null, "", `#layer=${layer().index}`));
 }
 
-for (const setUp of [setUpLayerBar, setUpBarcode, setUpSwaps, setUpStates, setUpStateCurves, setUpClasses, setUpClusters, setUpMap, setUpInformation, setUpTraces, setUpAssociations, setUpAssociationCard, setUpExample]) {
+for (const setUp of [setUpLayerBar, setUpBarcode, setUpSwaps, setUpAblations, setUpStates, setUpStateCurves, setUpClasses, setUpClusters, setUpMap, setUpInformation, setUpTraces, setUpAssociations, setUpAssociationCard, setUpExample]) {
   // One figure that fails must not take the others with it.
   try { setUp(); } catch (error) { noteError(error.stack ?? error); }
 }
