@@ -30,7 +30,7 @@ from pathlens.runs import Run
 from pathlens.training.evaluation import in_order, scores_of
 from pathlens.training.loading import LoadedRun, load_run
 
-STATE_IMAGES = {"cifar10": 2000, "tinyimagenet20_a": 800, "flowers128": 800}
+STATE_IMAGES = {"cifar10": 2000, "tinyimagenet20": 800, "flowers128": 800}
 """Images over which shares of dynamic filters are stated: they grow with their number."""
 
 
