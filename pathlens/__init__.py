@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlens import analysis, probing
     from pathlens.decoupling import DecoupledNetwork, decouple
     from pathlens.errors import PathLensError
+    from pathlens.exploring import browse
     from pathlens.recorder import record
     from pathlens.recording import Recording, open_recording, write_recording
     from pathlens.reporting import report
@@ -24,6 +25,7 @@ _HOME = {
     "DecoupledNetwork": "pathlens.decoupling",
     "PathLensError": "pathlens.errors",
     "Recording": "pathlens.recording",
+    "browse": "pathlens.exploring",
     "decouple": "pathlens.decoupling",
     "load": "pathlens.training",
     "open_recording": "pathlens.recording",
@@ -41,6 +43,7 @@ __all__ = [
     "Recording",
     "__version__",
     "analysis",
+    "browse",
     "decouple",
     "load",
     "open_recording",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,8 +10,6 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-ROWS_SHOWN = 8
 
 
 class Result(ABC):
@@ -36,16 +32,10 @@ class Result(ABC):
         """Say the result in one or two sentences, with its numbers."""
 
     def _repr_html_(self) -> str:
-        """What Jupyter shows: sentence, figure, first rows."""
-        from pathlens.analysis.drawing import figure_bytes
+        """What Jupyter shows: sentence, what was left out, figure, first rows."""
+        from pathlens.analysis.display import result_html
 
-        picture = base64.b64encode(figure_bytes(self.plot(), "png")).decode()
-        left_out = f"<p><em>Left out: {html.escape(self.left_out)}.</em></p>" * bool(self.left_out)
-        return (
-            f"<p>{html.escape(self.summary())}</p>{left_out}"
-            f'<img alt="{html.escape(type(self).__name__)}" src="data:image/png;base64,{picture}" '
-            'style="max-width:100%">' + self.frame.head(ROWS_SHOWN).to_html(index=False)
-        )
+        return result_html(self)
 
 
 def join_notes(notes: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ def probe(
     ] = None,
     images: Annotated[
         int, Option(help="Class-balanced subset that filters are ablated on.", min=1)
-    ] = 1000,
+    ] = 500,
     by_layer: Annotated[
         bool, Option("--by-layer", help="Swap the gates of each layer alone, too.")
     ] = False,

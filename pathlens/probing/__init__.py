@@ -1,10 +1,11 @@
 """The probing room: what needs the network again; writes tables beside the recording."""
 
 from pathlens.analysis.measured.ablations import Ablations
+from pathlens.analysis.measured.swaps import PathSwaps
 from pathlens.probing.ablation import ablate
 from pathlens.probing.examples import explained_examples
 from pathlens.probing.explaining import Explainer, Explanation, explain
-from pathlens.probing.path_swap import PathSwap, path_swap
+from pathlens.probing.path_swap import path_swap
 from pathlens.probing.response_maps import response_maps
 from pathlens.probing.shortcut import find_shortcut
 from pathlens.probing.signature import signature
@@ -14,7 +15,7 @@ __all__ = [
     "Ablations",
     "Explainer",
     "Explanation",
-    "PathSwap",
+    "PathSwaps",
     "ablate",
     "explain",
     "explained_examples",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +17,30 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from pathlens.analysis.measured.swaps import (
+    CLASS_MAJORITY,
+    CLASS_STATIC,
+    MAJORITY,
+    OTHER_CLASS,
+    OWN_PATH,
+    SAME_CLASS,
+    STATIC,
+    WHOLE,
+    PathSwaps,
+    later,
+    swaps_of,
+)
 from pathlens.analysis.statistics import percentile_interval
 from pathlens.decoupling.cost import Cost
 from pathlens.errors import PathLensError
 from pathlens.files import write_text
 from pathlens.probing.resampling import bootstrap_means
 from pathlens.probing.subject import Subject, open_subject
+from pathlens.recording.beside import PATH_SWAPS
 from pathlens.recording.reader import Recording
-
-TABLE = "path_swaps.csv"
-"""Name of the table that lies beside the recording."""
 
 Gates = npt.NDArray[np.bool_]
 Partners = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class PathSwap:
-    """What swapping paths costs.
-
-    Attributes:
-        frame: A row a condition (and a layer, if asked for): condition, layer ("all", the name of the
-            only layer whose gates are swapped, or "from NAME on" for that layer and all later ones),
-            images, accuracy, lost (accuracy of the own path
-            minus this one's, in shares), lost_low and lost_high (95 % bootstrap interval over
-            images, paired), macs_share (mean MACs over those of the plain network).
-        left_out: What was left out, in words; "" for nothing.
-    """
-
-    frame: pd.DataFrame
-    left_out: str = field(default="")
-
-    def summary(self) -> str:
-        """One sentence with the numbers."""
-        rows = self.frame[self.frame["layer"] == "all"].set_index("condition")
-        said = [
-            f"{name} {row['accuracy']:.1%} (lost {100 * row['lost']:.1f} points "
-            f"[{100 * row['lost_low']:.1f}, {100 * row['lost_high']:.1f}], "
-            f"MACs {row['macs_share']:.0%})"
-            for name, row in rows.iterrows()
-        ]
-        return f"Accuracy on {int(self.frame['images'].min()):,} images: " + "; ".join(said) + "."
 
 
 def path_swap(
@@ -72,7 +54,7 @@ def path_swap(
     device: str = "cpu",
     batch_size: int = 256,
     progress: bool = True,
-) -> PathSwap:
+) -> PathSwaps:
     """Measure accuracy when every image runs another path.
 
     Conditions: "own path"; "majority path" (gates that most images have on, one path for all);
@@ -109,7 +91,7 @@ def path_swap(
         (condition, scope)
         for scope in scopes
         for condition in conditions
-        if scope == "all" or condition != "own path"
+        if scope == WHOLE or condition != OWN_PATH
     ]
     rows, own = [], None
     for condition, scope in tqdm(plan, desc="path swaps", disable=not progress):
@@ -118,21 +100,21 @@ def path_swap(
         own = right if own is None else own
         measured = _row(own, right, macs, resamples, rng)
         rows.append({"condition": condition, "layer": scope, **measured})
-    result = PathSwap(pd.DataFrame(rows), _left_out(source))
-    table = result.frame.assign(recording=source.hash)
-    write_text(source.folder / TABLE, table.to_csv(index=False, lineterminator="\n"))
-    return result
+    frame = pd.DataFrame(rows)
+    table = frame.assign(recording=source.hash)
+    write_text(source.folder / PATH_SWAPS, table.to_csv(index=False, lineterminator="\n"))
+    return swaps_of(source, frame)
 
 
 def _scopes(
     names: Sequence[str], *, by_layer: bool, from_layer: bool
 ) -> dict[str, tuple[str, ...]]:
     """What is said of the layers whose gates are swapped, and their names."""
-    scopes = {"all": tuple(names)}
+    scopes = {WHOLE: tuple(names)}
     if by_layer:
         scopes |= {name: (name,) for name in names}
     if from_layer:  # from the first layer on is all of them
-        scopes |= {f"from {name} on": tuple(names[i:]) for i, name in enumerate(names) if i}
+        scopes |= {later(name): tuple(names[i:]) for i, name in enumerate(names) if i}
     return scopes
 
 
@@ -151,13 +133,13 @@ def _conditions(
         return lambda name, s: np.stack([paths[k][name] for k in groups[s]])
 
     return {
-        "own path": lambda name, s: gates[name][s],
-        "majority path": majority(everyone, equal_macs=False),
-        "majority path, equal MACs": majority(everyone, equal_macs=True),
-        "majority path of the predicted class": majority(prediction, equal_macs=False),
-        "majority path of the predicted class, equal MACs": majority(prediction, equal_macs=True),
-        "path of another image of the same predicted class": lambda n, s: gates[n][same[s]],
-        "path of an image of another predicted class": lambda n, s: gates[n][other[s]],
+        OWN_PATH: lambda name, s: gates[name][s],
+        MAJORITY: majority(everyone, equal_macs=False),
+        STATIC: majority(everyone, equal_macs=True),
+        CLASS_MAJORITY: majority(prediction, equal_macs=False),
+        CLASS_STATIC: majority(prediction, equal_macs=True),
+        SAME_CLASS: lambda n, s: gates[n][same[s]],
+        OTHER_CLASS: lambda n, s: gates[n][other[s]],
     }
 
 
@@ -241,8 +223,3 @@ def _row(
         "lost_high": float(high),
         "macs_share": float(np.mean(macs)),
     }
-
-
-def _left_out(source: Recording) -> str:
-    skipped = len(source.skipped)
-    return f"{skipped} unreadable images" if skipped else ""

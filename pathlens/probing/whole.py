@@ -22,7 +22,7 @@ def probe(
     recording: str | Path | Recording,
     *,
     data: str | Path | None = None,
-    images: int = 1000,
+    images: int = 500,
     by_layer: bool = False,
     seed: int = 0,
     device: str = "cpu",

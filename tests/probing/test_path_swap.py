@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pathlens.analysis import PathSwaps, path_swaps
 from pathlens.datasets import load_dataset
 from pathlens.datasets.loader import normalise
 from pathlens.errors import PathLensError
@@ -116,7 +117,25 @@ def test_the_table_lies_beside_the_recording_and_repeats_with_its_seed(lively):
     assert set(table["recording"]) == {lively.hash}
     pd.testing.assert_frame_equal(first.frame, path_swap(lively, progress=False).frame)
     lively.verify()  # the recording itself is untouched
-    assert "majority path" in first.summary()
+
+
+def test_what_was_measured_is_what_is_read_and_shows_itself(lively):
+    measured, read = (
+        path_swap(lively, by_layer=True, from_layer=True, progress=False),
+        path_swaps(lively),
+    )
+    assert isinstance(measured, PathSwaps)
+    pd.testing.assert_frame_equal(measured.frame, read.frame)
+    assert measured.summary() == read.summary()
+    assert (measured.layers, measured.left_out) == (read.layers, read.left_out)
+    own = measured.frame.set_index("condition").loc["own path", "accuracy"]
+    assert f"{own:.1%} right on their own paths" in measured.summary()
+    assert "data:image/png;base64," in measured._repr_html_()
+    assert len(measured.plot().axes) == 3
+
+
+def test_what_was_not_swapped_is_said(lively):
+    assert path_swap(lively, progress=False).left_out == "swaps of single layers"
 
 
 def test_a_run_trained_since_is_refused(lively):
