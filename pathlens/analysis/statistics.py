@@ -59,6 +59,28 @@ def holm(p: Floats) -> Floats:
     return corrected
 
 
+def benjamini_hochberg(p: Floats) -> Floats:
+    """P values corrected for the share of false claims (Benjamini & Hochberg 1995).
+
+    The mean share of false claims among the claims made is at most the level if the tests are
+    independent, or depend on each other positively (Benjamini & Yekutieli 2001).
+    """
+    order = np.argsort(p, kind="stable")
+    stepped = p[order] * len(p) / np.arange(1, len(p) + 1)
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(np.minimum.accumulate(stepped[::-1])[::-1], 1.0)
+    return corrected
+
+
+def benjamini_yekutieli(p: Floats) -> Floats:
+    """As `benjamini_hochberg`, however the tests depend on each other (2001).
+
+    Every p is multiplied by 1 + 1/2 + ... + 1/tests as well.
+    """
+    price = float((1 / np.arange(1, len(p) + 1)).sum())
+    return np.asarray(np.minimum(benjamini_hochberg(p) * price, 1.0))
+
+
 def resampled_cells(cells: Ints, resamples: int, rng: np.random.Generator) -> Ints:
     """Counts per cell in bootstrap samples of the images: int64 (resamples, tests, cells).
 

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from pathlens._version import __version__
+from pathlens.cli.associate import associate
 from pathlens.cli.compare import compare
 from pathlens.cli.concepts import concepts
 from pathlens.cli.demo import demo
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     *(train, layers, record, merge, verify, probe, report),
-    *(explain, compare, demo),
+    *(explain, associate, compare, demo),
 ):
     app.command()(command)
 app.add_typer(concepts, name="concepts")

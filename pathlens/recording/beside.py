@@ -18,6 +18,8 @@ ABLATIONS = "ablations.csv"
 """What forcing gates costs; a row a set of filters."""
 EXAMPLES = "examples.json"
 """A few explained images: the filters whose ablation changes their decision."""
+CONFIRMATIONS = "confirmations.csv"
+"""Which questions the confirmation images have answered; a row a split and question."""
 
 
 def read_beside(source: Recording, name: str) -> pd.DataFrame | None:

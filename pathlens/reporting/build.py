@@ -141,7 +141,7 @@ def _progress(layers: int, shown: bool) -> Iterator[_Step]:
     """A function that moves a progress bar on by one and says what is being done."""
     from tqdm.auto import tqdm
 
-    figures = 3 + 3 * layers
+    figures = 18 + 5 * layers  # about: traces are drawn for as many classes as there are
     with tqdm(total=steps_needed(layers) + figures + 1, disable=not shown, unit="step") as bar:
         started = False
 

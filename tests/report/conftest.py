@@ -105,7 +105,12 @@ def write_ablations(recording: Recording) -> None:
                             "mode": "off",
                         },
                         **{"effect": effect, "subset": 100, "seed": 0, "class_index": number},
-                        **{"class": name, "images": 100, "measure": measure, "own": 0.8},
+                        **{
+                            "class": name,
+                            "images": 100 if number < 0 else 34,
+                            "measure": measure,
+                            "own": 0.8,
+                        },
                         **{"ablated": 0.8 + change, "change": change, "low": change - 0.1},
                         **{"high": change + 0.1, "controls": 20, "control": change / 4},
                         **{"control_low": change / 2, "control_high": 0.0, "p": 0.048},

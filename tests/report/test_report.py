@@ -189,11 +189,15 @@ def test_a_report_is_made_again_only_if_something_changed(tmp_path, monkeypatch)
     assert again(layers=[2], seed=1)
 
 
-def test_a_hierarchy_is_held_against_the_class_paths(recording, tmp_path):
-    rows = pd.DataFrame({"class": CLASSES, "animal": [1, 0, 1], "markup": [0, 1, 0]})
-    rows.to_csv(tmp_path / "above.csv", index=False)
-    out = tmp_path / "report"
-    index = report(recording, layers=[1], hierarchy=tmp_path / "above.csv", out=out, progress=False)
+def test_a_hierarchy_is_held_against_the_class_paths(tmp_path):
+    rng = np.random.default_rng(0)
+    label = np.arange(60) % 4
+    bits = (rng.random((4, 12)) < 0.5)[label] ^ (rng.random((60, 12)) < 0.1)
+    images = pd.DataFrame({"image": [f"{i}.png" for i in range(60)], "label": label})
+    made = write_recording(tmp_path / "four", {"conv": bits}, images, classes=list("abcd"))
+    rows = {"class": list("abcd"), "animal": [1, 0, 1, 0], "plant": [0, 1, 0, 1]}
+    pd.DataFrame(rows).to_csv(tmp_path / "above.csv", index=False)
+    index = report(made, hierarchy=tmp_path / "above.csv", progress=False)
     table = pd.read_csv(index.parent / "tables" / "class_hierarchy.csv")
     assert list(table["code"]) == ["paths"]
     assert table["pearson"].between(-1, 1).all()

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pathlens.analysis.associating.targets import class_targets, split_halves, table_targets
+from pathlens.analysis.associating.targets import (
+    Targets,
+    class_targets,
+    split_halves,
+    table_targets,
+)
 from pathlens.analysis.source import Bits, Ints, PathData
 from pathlens.errors import PathLensError
 
@@ -39,6 +44,7 @@ def association_examples(
     concepts: pd.DataFrame | None = None,
     seed: int = 0,
     count: int = 6,
+    threshold: float | None = None,
 ) -> Examples:
     """Draw images for and against a row of `associations`, from the half that was not searched.
 
@@ -50,12 +56,15 @@ def association_examples(
         concepts: The concept table that was searched; None for the recording's own.
         seed: The seed that was searched with; it also draws the images.
         count: Images of each kind, at most.
+        threshold: The threshold that was searched with.
 
     Raises:
         PathLensError: If there is no such concept with enough images.
     """
     discovery = split_halves(data.images, seed)
-    rows, has = _concept(data, concept, concepts, discovery)
+    table = data.concepts() if concepts is None else concepts
+    named = None if table is None else table_targets(data, table, discovery, threshold)
+    rows, has = _concept(concept, class_targets(data, discovery), named)
     bits = data.bits(layer)[rows]
     on = np.asarray(bits[:, [int(x) for x in combination.split("+")]].all(axis=1))
     members = {"hits": on & has, "false alarms": on & ~has, "misses": ~on & has}
@@ -64,13 +73,9 @@ def association_examples(
     return Examples(shown, {kind: int(x.sum()) for kind, x in members.items()}, len(rows))
 
 
-def _concept(
-    data: PathData, concept: str, concepts: pd.DataFrame | None, discovery: Bits
-) -> tuple[Ints, Bits]:
+def _concept(concept: str, *known: Targets | None) -> tuple[Ints, Bits]:
     """Positions of the confirmation images that know the concept, and whether they have it."""
-    table = data.concepts() if concepts is None else concepts
-    named = None if table is None else table_targets(data, table, discovery)
-    for targets in (class_targets(data, discovery), named):
+    for targets in known:
         if targets is not None and concept in targets.names:
             return targets.confirmation, targets.tested[:, targets.names.index(concept)]
     raise PathLensError(f"No concept {concept!r} was tested: name one of the associations' own.")

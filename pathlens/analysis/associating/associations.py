@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
-import numpy as np
 import pandas as pd
 
-from pathlens.analysis.associating.association_table import COLUMNS, Associations
-from pathlens.analysis.associating.confirmation import confirm
-from pathlens.analysis.associating.search import NO_FILTER, Found, search_layer
+from pathlens.analysis.associating.association_table import Associations
+from pathlens.analysis.associating.code_baselines import COLUMNS as BASELINE_COLUMNS
+from pathlens.analysis.associating.hunting import Hunt, Hunted
+from pathlens.analysis.associating.judging import judge
+from pathlens.analysis.associating.ledger import question
+from pathlens.analysis.associating.notes import left_out
+from pathlens.analysis.associating.options import Options
 from pathlens.analysis.associating.targets import (
     Targets,
     class_targets,
     count_groups,
+    group_codes,
     split_halves,
     table_targets,
 )
-from pathlens.analysis.results import join_notes, plural
-from pathlens.analysis.source import (
-    Bits,
-    PathData,
-    choose_several,
-    dynamic_columns,
-    require_images,
-)
-from pathlens.analysis.statistics import holm
+from pathlens.analysis.baselines import OWN, matched
+from pathlens.analysis.source import Bits, PathData, choose_several, require_images
 from pathlens.errors import PathLensError
-from pathlens.layers import Layer, LayerSpec
+from pathlens.layers import LayerSpec
 
 
 def associations(
@@ -37,161 +34,152 @@ def associations(
     concepts: pd.DataFrame | None = None,
     *,
     seed: int = 0,
-    max_size: int = 2,
+    max_size: int = 3,
     top: int = 3,
     level: float = 0.05,
     resamples: int = 500,
+    quality: str = "phi",
+    min_support: int | None = None,
+    beam: int | None = None,
+    correction: str = "holm",
+    sequence: bool | None = None,
+    threshold: float | None = None,
+    baselines: Mapping[str, PathData] | None = None,
 ) -> Associations:
     """Search combinations that go with concepts on one half of the images, test on the other.
 
     Concepts are all true classes (`class:<name>`) and those of a concept table; values that are shares
     count as on above the median of the positive discovery values. The search sees discovery images
-    only. A pair of filters is kept only if its phi there beats that of its better member.
+    only, and a larger combination is kept only if it beats its best subset there. The images of one
+    group (a video, a source image) are all in one half.
+
+    P is from Fisher's exact test over images; within sequences from circular shifts of the concept;
+    for a concept that is a set of classes from dealing it to other classes. Candidates that cannot
+    reach significance, whatever the outcome, stay outside the family that is corrected.
 
     Args:
         data: A recording.
         layers: Layers by number, name or glob; all for None.
         concepts: Columns image, concept, value; for None those of the recording, if it has any.
         seed: Seed of the split and of the bootstrap.
-        max_size: Filters in a combination, at most: 1 or 2.
+        max_size: Filters in a combination, at most.
         top: Combinations tested for each concept and layer, at most.
-        level: Chance of any false claim that is accepted, above 0 and below 1.
+        level: Level of the family of all candidates, above 0 and below 1.
         resamples: Bootstrap samples; 0 for no intervals.
+        quality: What the search ranks by: "phi", "wracc" or "lift".
+        min_support: Discovery images that a combination has to be on for; None for the quality's own.
+        beam: Instead of an exact search, widen only the so many best combinations of each size.
+        correction: "holm" (chance of any false claim), "bh" or "by" (mean share of false claims).
+        sequence: Whether the images of a group are a sequence in the order of the recording; None:
+            where groups hold several images that are not derived from one source image.
+        threshold: Value above which an image has a concept of the table.
+        baselines: Other codes of the same images and layers, by name; the same search is made there.
 
     Raises:
-        PathLensError: If a layer is unknown, an option is out of range, the images cannot be split, or
-            the concept table names no image of the recording.
+        PathLensError: If a layer is unknown, an option is out of range, the images cannot be split, the
+            concept table is none or names no image of the recording, or a baseline does not fit.
     """
-    _check(max_size, top, level, resamples)
+    options = Options(
+        seed,
+        max_size,
+        top,
+        level,
+        resamples,
+        quality,
+        min_support,
+        beam,
+        correction,
+        sequence,
+        threshold,
+    )
+    options.check()
     require_images(data)
     chosen = choose_several(data, layers)
-    discovery = split_halves(data.images, seed)
-    targets = _targets_of(data, concepts, discovery)
-    hunt = _Hunt(data, discovery, targets, max_size, top, resamples, seed)
+    codes = matched(data, baselines)
+    del codes[OWN]
+    table = data.concepts() if concepts is None else concepts
+    hunt = _hunt(data, table, options, codes)
     hunted = [hunt.layer(layer) for layer in chosen]
-    frame = _frame([part for one in hunted for part in one.parts], level)
+    frame = judge([part for one in hunted for part in one.parts], hunt, chosen)
     still = [x.name for x, one in zip(chosen, hunted, strict=True) if not one.filters]
+    asked = {key: value for key, value in asdict(options).items() if key != "resamples"}
     return Associations(
         frame=frame,
-        searched={
-            "layers": len(chosen),
-            "filters": sum(one.filters for one in hunted),
-            "candidates": sum(one.candidates for one in hunted),
-            "concepts": sum(len(target.names) for target in targets),
-            "tested": len(frame),
-            "discovery": int(discovery.sum()),
-            "confirmation": int((~discovery).sum()),
-        },
-        within_class=tuple(name for target in targets for name in target.within_class),
+        baselines=_stacked([part for one in hunted for part in one.baselines]),
+        searched=_searched(hunt, hunted, len(frame)),
+        class_sets=_class_sets(hunt.targets),
         level=level,
-        left_out=_left_out(data, targets, discovery, still),
+        beam=beam,
+        correction=correction,
+        question=question(seed, table, layers=[x.name for x in chosen], **asked),
+        left_out=left_out(hunt, still),
     )
 
 
-@dataclass(frozen=True)
-class _Hunted:
-    """What one layer gave."""
-
-    filters: int
-    candidates: int
-    parts: list[pd.DataFrame]
-
-
-@dataclass(frozen=True)
-class _Hunt:
-    """Search and confirmation, the same for every layer."""
-
-    data: PathData
-    discovery: Bits
-    targets: list[Targets]
-    max_size: int
-    top: int
-    resamples: int
-    seed: int
-
-    def layer(self, layer: Layer) -> _Hunted:
-        """Search one layer and test what was found there."""
-        bits = self.data.bits(layer.name)
-        parts, candidates = [], 0
-        for number, target in enumerate(self.targets):
-            found = search_layer(
-                bits[target.discovery], target.found, max_size=self.max_size, top=self.top
-            )
-            candidates += found.candidates
-            # By layer, so that its intervals do not depend on which others are looked at.
-            rng = np.random.default_rng([self.seed, layer.index, number])
-            tested = confirm(
-                bits[target.confirmation], target.tested, found, resamples=self.resamples, rng=rng
-            )
-            parts.append(_named(tested, layer, target, found))
-        filters = int(dynamic_columns(bits[self.discovery]).sum())
-        return _Hunted(filters, candidates, [part for part in parts if len(part)])
+def _hunt(
+    data: PathData,
+    table: pd.DataFrame | None,
+    options: Options,
+    baselines: Mapping[str, PathData],
+) -> Hunt:
+    discovery = split_halves(data.images, options.seed)
+    grouped = count_groups(data.images) > 0
+    if options.sequence and not grouped:
+        raise PathLensError(
+            "Without groups of several images there are no sequences: record with --groups, or leave "
+            "sequence out."
+        )
+    return Hunt(
+        data=data,
+        discovery=discovery,
+        targets=_targets(data, table, discovery, options.threshold),
+        options=options,
+        groups=group_codes(data.images) if grouped else None,
+        sequences=grouped and _are_sequences(data.images, options.sequence),
+        baselines=baselines,
+    )
 
 
-def _targets_of(data: PathData, concepts: pd.DataFrame | None, discovery: Bits) -> list[Targets]:
-    table = data.concepts() if concepts is None else concepts
+def _are_sequences(images: pd.DataFrame, asked: bool | None) -> bool:
+    if asked is not None:
+        return asked
+    return "source_image" not in images or not (images["source_image"].fillna("") != "").any()
+
+
+def _targets(
+    data: PathData, table: pd.DataFrame | None, discovery: Bits, threshold: float | None
+) -> list[Targets]:
     classes = class_targets(data, discovery)
-    named = None if table is None else table_targets(data, table, discovery)
+    named = None if table is None else table_targets(data, table, discovery, threshold)
     return [target for target in (classes, named) if target is not None]
 
 
-def _named(tested: pd.DataFrame, layer: Layer, target: Targets, found: Found) -> pd.DataFrame:
-    """Put layer, combination and concept beside the numbers."""
-    return tested.assign(
-        layer=layer.index,
-        name=layer.name,
-        combination=["+".join(str(i) for i in row if i != NO_FILTER) for row in found.members],
-        concept=[target.names[i] for i in found.concept],
-        phi_discovery=found.phi,
-    )
+def _searched(hunt: Hunt, hunted: list[Hunted], tested: int) -> dict[str, int]:
+    return {
+        "layers": len(hunted),
+        "filters": sum(one.filters for one in hunted),
+        "candidates": sum(one.candidates for one in hunted),
+        "visited": sum(one.visited for one in hunted),
+        "concepts": sum(len(target.names) for target in hunt.targets),
+        "tested": tested,
+        "discovery": int(hunt.discovery.sum()),
+        "confirmation": int((~hunt.discovery).sum()),
+    }
 
 
-def _frame(parts: list[pd.DataFrame], level: float) -> pd.DataFrame:
-    """All rows in their order, corrected together."""
-    if not parts:
-        return pd.DataFrame(columns=list(COLUMNS)).astype({"confirmed": bool})
-    frame = pd.concat(parts, ignore_index=True)
-    frame["p_corrected"] = holm(frame["p"].to_numpy())
-    frame["confirmed"] = frame["p_corrected"] <= level
-    frame = frame.sort_values(["layer", "p", "phi"], ascending=[True, True, False], kind="stable")
-    return frame[list(COLUMNS)].reset_index(drop=True)
+def _class_sets(targets: list[Targets]) -> dict[str, tuple[int, int]]:
+    """Classes with each concept that is a set of several classes, of how many."""
+    return {
+        name: (int(own.sum()), len(own))
+        for target in targets
+        for name, own in target.spanning.items()
+    }
 
 
-def _left_out(data: PathData, targets: list[Targets], discovery: Bits, still: list[str]) -> str:
-    groups = count_groups(data.images)
-    missing = [] if targets else ["everything (neither labels nor a concept table are known)"]
-    unknown = [
-        f"{plural(absent, 'image')} that the concept table does not name"
-        for absent in (
-            len(discovery) - len(t.discovery) - len(t.confirmation)
-            for t in targets
-            if not t.of_classes
-        )
-        if absent
-    ]
-    shown = ", ".join(still[:8]) + (", ..." if len(still) > 8 else "")
-    layers = f"{plural(len(still), 'layer')} without dynamic filters ({shown})"
-    grouped = (
-        f"dependence within {groups:,} groups of images (whole groups are on one side, but p and "
-        "intervals take images as independent)"
-    )
-    return join_notes(
-        [
-            *missing,
-            *(note for target in targets for note in target.left_out),
-            *unknown,
-            layers if still else "",
-            grouped if groups else "",
-        ]
-    )
-
-
-def _check(max_size: int, top: int, level: float, resamples: int) -> None:
-    if max_size not in (1, 2):
-        raise PathLensError(f"max_size is {max_size}: combinations have 1 or 2 filters.")
-    if top < 1:
-        raise PathLensError(f"top is {top}: ask for at least 1 combination.")
-    if not 0 < level < 1:
-        raise PathLensError(f"level is {level}: give a number between 0 and 1, such as 0.05.")
-    if resamples < 0:
-        raise PathLensError(f"resamples is {resamples}: give 0 (no intervals) or more.")
+def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    if not tables:
+        return pd.DataFrame(columns=list(BASELINE_COLUMNS))
+    frame = pd.concat(tables, ignore_index=True)
+    return frame.sort_values(["layer", "concept"], kind="stable")[
+        list(BASELINE_COLUMNS)
+    ].reset_index(drop=True)

@@ -2,100 +2,93 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from pathlens.analysis.associating.search import NO_FILTER, Found
+from pathlens.analysis.associating.resampling import Resampling, interval
+from pathlens.analysis.associating.shifts import circular_shift_test
+from pathlens.analysis.associating.trial import Trial
 from pathlens.analysis.source import Bits, Floats, Ints
-from pathlens.analysis.statistics import fisher_greater, percentile_interval, phi, resampled_cells
+from pathlens.analysis.statistics import fisher_greater, phi
+
+FISHER = "Fisher"
+SHIFT = "circular shift"
+
+EFFECTS = ("phi", "lift", "precision", "recall", "f1", "image_iou")
+"""Effect sizes of an association; each comes with a bootstrap interval."""
+
+# Cells of the table combination x concept, in binary order: off without, off with, on without, on with.
+_ON, _HAS, _BOTH = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.array([0, 0, 0, 1])
 
 
 def confirm(
-    bits: Bits, concepts: Bits, found: Found, *, resamples: int, rng: np.random.Generator
+    trial: Trial, resampling: Resampling, rng: np.random.Generator, *, sequences: bool = False
 ) -> pd.DataFrame:
-    """Exact test, effect sizes and bootstrap intervals, a row a combination and concept.
+    """Exact test, effect sizes and bootstrap intervals, a row a candidate.
 
     Args:
-        bits: bool (images, filters), gates of the layer on the confirmation images.
-        concepts: bool (images, concepts), the same concepts that were searched.
-        found: What the search found.
-        resamples: Bootstrap samples; 0 for no intervals.
+        trial: The candidates and the images.
+        resampling: How bootstrap samples of the confirmation images are drawn.
         rng: Source of chance of the bootstrap.
+        sequences: Whether the images of a group are a sequence: p is then from circular shifts.
 
     Returns:
-        Columns n, support, lift, phi, precision, recall, f1, phi_ci_low, phi_ci_high, p,
-        gain_over_best_single, gain_ci_low, gain_ci_high.
+        Columns n, support, `EFFECTS` with `_ci_low` and `_ci_high` of each, p, p_smallest (the
+        smallest that the test can give), test, groups (0 where every image stands alone).
     """
-    pair = found.members[:, 1] != NO_FILTER
-    cells = _cells(
-        bits[:, found.members[:, 0]] & (bits[:, found.members[:, 1]] | ~pair),
-        bits[:, found.best_single],
-        concepts[:, found.concept],
-    )
-    table = _effects(cells)
-    low, high, gain_low, gain_high = _intervals(cells, resamples, rng)
-    gain = _gain(cells)
-    table["phi_ci_low"], table["phi_ci_high"] = low, high
-    # A single filter gains nothing by being combined.
-    table["gain_over_best_single"] = np.where(pair, gain, np.nan)
-    table["gain_ci_low"] = np.where(pair, gain_low, np.nan)
-    table["gain_ci_high"] = np.where(pair, gain_high, np.nan)
-    return table
-
-
-def _cells(combination: Bits, single: Bits, concept: Bits) -> Ints:
-    """Images by (combination, best single filter, concept): int64 (tests, 8), binary order."""
-    code = 4 * combination.astype(np.int8) + 2 * single.astype(np.int8) + concept.astype(np.int8)
-    return np.stack([(code == cell).sum(axis=0, dtype=np.int64) for cell in range(8)], axis=1)
-
-
-# Which of the eight cells belong to the images that have each property.
-_COMBINATION = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-_SINGLE = np.array([0, 0, 1, 1, 0, 0, 1, 1])
-_CONCEPT = np.array([0, 1, 0, 1, 0, 1, 0, 1])
-
-
-def _phi_of(cells: Ints, property_: Ints) -> Floats:
-    """Phi of a property with the concept, from cell counts (..., 8)."""
-    return phi(
-        cells @ (property_ * _CONCEPT), cells @ property_, cells @ _CONCEPT, cells.sum(axis=-1)
-    )
-
-
-def _gain(cells: Ints) -> Floats:
-    """Phi of the combination less phi of the layer's best single filter."""
-    return _phi_of(cells, _COMBINATION) - _phi_of(cells, _SINGLE)
-
-
-def _effects(cells: Ints) -> pd.DataFrame:
-    images = int(cells[0].sum()) if len(cells) else 0
-    support, positives = cells @ _COMBINATION, cells @ _CONCEPT
-    both = cells @ (_COMBINATION * _CONCEPT)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision = both / support
-        lift = precision * images / positives
     return pd.DataFrame(
-        {
-            "n": images,
-            "support": support,
-            "lift": lift,
-            "phi": _phi_of(cells, _COMBINATION),
-            "precision": precision,
-            "recall": both / positives,
-            "f1": 2 * both / (support + positives),
-            "p": fisher_greater(both, support, positives, images),
-        }
+        [_row(trial.on(i), trial.has(i), resampling, rng, sequences) for i in range(len(trial))]
     )
 
 
-def _intervals(
-    cells: Ints, resamples: int, rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """95 % intervals of phi and of the gain: (low, high, gain low, gain high)."""
-    if not resamples or not len(cells):
-        empty = np.full(len(cells), np.nan)
-        return empty, empty, empty, empty
-    drawn = resampled_cells(cells, resamples, rng)
-    low, high = percentile_interval(_phi_of(drawn, _COMBINATION))
-    gain_low, gain_high = percentile_interval(_gain(drawn))
-    return low, high, gain_low, gain_high
+def _row(
+    on: Bits, has: Bits, resampling: Resampling, rng: np.random.Generator, sequences: bool
+) -> dict[str, Any]:
+    cells = resampling.cells(on, has)
+    total = cells.sum(axis=0)
+    row: dict[str, Any] = {"n": int(total.sum()), "support": int(total @ _ON)}
+    row |= {name: float(value) for name, value in effects(total).items()}
+    drawn = effects(resampling.drawn(cells, rng))
+    for name in EFFECTS:
+        row[f"{name}_ci_low"], row[f"{name}_ci_high"] = interval(drawn[name])
+    shifted = sequences and resampling.groups is not None
+    if shifted and resampling.groups is not None:
+        row["p"], row["p_smallest"] = circular_shift_test(on, has, resampling.groups)
+    else:
+        row["p"], row["p_smallest"] = _fisher(total)
+    return {**row, "test": SHIFT if shifted else FISHER, "groups": resampling.count}
+
+
+def effects(cells: Ints) -> dict[str, Floats]:
+    """Effect sizes from counts of combination and concept; NaN where one is not defined.
+
+    phi is the correlation of the two; lift the share with the concept among images for which the
+    combination is on, over that among all; precision and recall take the combination as a detector
+    of the concept, f1 is their harmonic mean; image_iou is the number of images with both over the
+    number with either (Jaccard 1901).
+
+    Args:
+        cells: int64 (..., 4), images off without the concept, off with, on without, on with it.
+    """
+    images, on, has, both = cells.sum(axis=-1), cells @ _ON, cells @ _HAS, cells @ _BOTH
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = both / on
+        return {
+            "phi": phi(both, on, has, images),
+            "lift": precision * images / has,
+            "precision": precision,
+            "recall": both / has,
+            "f1": 2 * both / (on + has),
+            "image_iou": both / (on + has - both),
+        }
+
+
+def _fisher(total: Ints) -> tuple[float, float]:
+    """One-sided exact p, and the smallest that these margins allow."""
+    both, on, has = (np.array([int(total @ cell)]) for cell in (_BOTH, _ON, _HAS))
+    counts = np.concatenate([both, np.minimum(on, has)])
+    images = int(total.sum())
+    p, smallest = fisher_greater(counts, np.repeat(on, 2), np.repeat(has, 2), images)
+    return float(p), float(smallest)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
+from pathlens.analysis.associating.best_sets import SetSearch, nothing
+from pathlens.analysis.associating.packed import NO_FILTER
+from pathlens.analysis.associating.qualities import quality as quality_named
 from pathlens.analysis.source import Bits, Floats, Ints, dynamic_columns
 from pathlens.analysis.statistics import phi
+from pathlens.errors import PathLensError
 
-NO_FILTER = -1
-_CHUNK = 65_536
+__all__ = ["NO_FILTER", "Found", "search_layer"]
 
 
 @dataclass(frozen=True)
@@ -19,101 +23,122 @@ class Found:
 
     Attributes:
         concept: int64 (found,), position of the concept.
-        members: int64 (found, 2), filters in rising order; -1 in the second place of a single one.
+        members: int64 (found, the largest size but at least 2), filters in rising order; -1 behind the
+            last one.
+        value: float64 (found,), the quality on the discovery images.
         phi: float64 (found,), phi on the discovery images.
-        best_single: int64 (found,), the layer's best single filter for that concept.
+        best_single: int64 (found,), the layer's best single filter for that concept by the quality.
         filters: Number of filters searched (the dynamic ones).
-        candidates: Number of combinations times concepts that were tried.
+        candidates: Number of combinations times concepts that the result is the best of: all there
+            are, or for a beam those that it tried.
+        visited: Number of combinations times concepts whose joint images were counted; the others
+            could not be among the best.
+        quality: Name of the quality.
+        least_support: Images that a combination had to be on for.
+        exact: Whether the best of all combinations were found for sure, which a beam cannot say.
     """
 
     concept: Ints
     members: Ints
+    value: Floats
     phi: Floats
     best_single: Ints
     filters: int
     candidates: int
+    visited: int
+    quality: str
+    least_support: int
+    exact: bool
 
     def __len__(self) -> int:
         return len(self.concept)
 
+    @property
+    def pruned(self) -> int:
+        """Number of combinations times concepts that bounds left out."""
+        return self.candidates - self.visited
 
-def search_layer(bits: Bits, concepts: Bits, *, max_size: int, top: int) -> Found:
-    """Find for every concept the `top` combinations with the highest phi.
 
-    All dynamic filters and, with `max_size` 2, all pairs of them (on together) are tried. Only
-    positive phi counts, and a pair counts only if its phi beats that of its better member. Ties go to
-    fewer, then to lower filters.
+def search_layer(
+    bits: Bits,
+    concepts: Bits,
+    *,
+    max_size: int = 3,
+    top: int = 3,
+    quality: str = "phi",
+    min_support: int | None = None,
+    beam: int | None = None,
+    threads: int | None = None,
+) -> Found:
+    """Find for every concept the `top` combinations with the highest quality.
+
+    All sets of at most `max_size` dynamic filters (on together) compete. A set counts only if its
+    quality is above what independence gives and, with several filters, above that of each of its proper
+    subsets. Ties go to fewer, then to lower filters. The result does not depend on the number of
+    threads.
+
+    The search is an exact branch and bound: supports and pairs are counted on packed bits, and what
+    cannot reach the worst kept quality of a concept is left (`qualities.base` says why that is safe).
+    The first call on a machine compiles (some ten seconds); what it compiles is kept on disk.
 
     Args:
         bits: bool (images, filters), gates of the layer on the discovery images.
         concepts: bool (images, concepts).
-        max_size: 1 or 2.
+        max_size: Filters in a combination, at most.
         top: Combinations a concept, at most.
+        quality: "phi", "wracc" or "lift".
+        min_support: Images that a combination has to be on for; None for the quality's own: 1, and for
+            lift one in a hundred, at least 5.
+        beam: Instead of all sets of three and more filters, only those that widen the so many best of
+            one filter less. Faster, and not exact.
+        threads: Threads; None for all processors that this process may use, or as many as
+            NUMBA_NUM_THREADS says.
+
+    Raises:
+        PathLensError: If there is no such quality or an option is out of range.
     """
+    chosen = quality_named(quality)
+    least = chosen.least_support(len(bits)) if min_support is None else min_support
+    _check(max_size, top, least, beam)
     filters = np.flatnonzero(dynamic_columns(bits))
     on = bits[:, filters]
-    pairs = len(filters) * (len(filters) - 1) // 2 if max_size > 1 else 0
-    together = _together(on)
-    support = np.diagonal(together)
-    rows: list[tuple[int, int, int, float, int]] = []
-    for concept, has in enumerate(concepts.T):
-        joint = _together(on[has])
-        scores = phi(joint, together, int(has.sum()), len(on))
-        single = phi(np.diagonal(joint), support, int(has.sum()), len(on))
-        best = _best(single, scores if pairs else None, top)
-        if best:
-            winner = filters[int(np.argmax(single))]
-            rows += [(concept, i, j, value, int(winner)) for i, j, value in best]
-    return _found(rows, filters, len(concepts.T) * (len(filters) + pairs))
-
-
-def _together(on: Bits) -> Ints:
-    """Images for which two filters are both on, for all pairs: int64 (filters, filters).
-
-    A matrix product in float32, exact below 2^24 images, so that it goes by chunks of images.
-    """
-    total = np.zeros((on.shape[1], on.shape[1]), dtype=np.int64)
-    for start in range(0, len(on), _CHUNK):
-        part = on[start : start + _CHUNK].astype(np.float32)
-        total += (part.T @ part).astype(np.int64)
-    return total
-
-
-def _best(single: Floats, pairs: Floats | None, top: int) -> list[tuple[int, int, float]]:
-    """The best single columns and pairs of columns together: (first, second or -1, phi)."""
-    chosen = [(int(i), NO_FILTER, float(single[i])) for i in _highest(single, top)]
-    if pairs is not None:
-        better = np.maximum(single[:, None], single[None, :])
-        gaining = np.triu(pairs > better, 1)
-        scores = np.where(gaining, pairs, -np.inf).reshape(-1)
-        places = [divmod(int(k), len(single)) for k in _highest(scores, top)]
-        chosen += [(i, j, float(pairs[i, j])) for i, j in places]
-    chosen.sort(key=lambda one: (-one[2], one[1] != NO_FILTER, one[0], one[1]))
-    return chosen[:top]
-
-
-def _highest(scores: Floats, top: int) -> Ints:
-    """Positions of the `top` highest positive scores, in falling order; ties by position."""
-    positive = np.flatnonzero(scores > 0)
-    if len(positive) > top:
-        # Everything that ties with the last one stays, so that ties do not depend on partition.
-        bar = np.partition(scores[positive], -top)[-top]
-        positive = positive[scores[positive] >= bar]
-    order = np.argsort(-scores[positive], kind="stable")
-    return positive[order][:top]
-
-
-def _found(rows: list[tuple[int, int, int, float, int]], filters: Ints, candidates: int) -> Found:
-    concept, first, second, value, winner = (
-        np.array(column) for column in (zip(*rows, strict=True) if rows else [[]] * 5)
-    )
+    search = SetSearch(chosen, max_size, top, least, beam, threads)
+    best = search.best(on, concepts) if len(filters) else nothing(concepts.shape[1])
+    rows, places = np.nonzero(best.value > -np.inf)
     numbers = np.append(filters, NO_FILTER)
-    members = np.stack([numbers[first.astype(int)], numbers[second.astype(int)]], axis=1)
+    members = numbers[best.members[rows, places]]
+    exact = beam is None or max_size < 3
+    sets = sum(comb(len(filters), size) for size in range(1, max_size + 1))
     return Found(
-        concept=concept.astype(np.int64),
+        concept=rows.astype(np.int64),
         members=members.astype(np.int64),
-        phi=value.astype(np.float64),
-        best_single=winner.astype(np.int64),
+        value=best.value[rows, places],
+        phi=_phi(bits, concepts, members, rows),
+        best_single=numbers[best.single[rows]].astype(np.int64),
         filters=len(filters),
-        candidates=candidates,
+        candidates=sets * concepts.shape[1] if exact else best.visited,
+        visited=best.visited,
+        quality=quality,
+        least_support=least,
+        exact=exact,
     )
+
+
+def _phi(bits: Bits, concepts: Bits, members: Ints, rows: Ints) -> Floats:
+    """Phi of each combination that was found."""
+    counts = np.zeros((len(rows), 2), dtype=np.int64)
+    for row, (concept, those) in enumerate(zip(rows, members, strict=True)):
+        on = bits[:, those[those != NO_FILTER]].all(axis=1)
+        counts[row] = (on & concepts[:, concept]).sum(), on.sum()
+    return phi(counts[:, 0], counts[:, 1], concepts.sum(axis=0)[rows], len(bits))
+
+
+def _check(max_size: int, top: int, least: int, beam: int | None) -> None:
+    if max_size < 1:
+        raise PathLensError(f"max_size is {max_size}: combinations have at least 1 filter.")
+    if top < 1:
+        raise PathLensError(f"top is {top}: ask for at least 1 combination.")
+    if least < 1:
+        raise PathLensError(f"min_support is {least}: give at least 1 image.")
+    if beam is not None and beam < 1:
+        raise PathLensError(f"beam is {beam}: keep at least 1 set, or leave it out.")

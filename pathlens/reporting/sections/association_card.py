@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.base import Context, Gap, PageImages, attempt
+from pathlens.reporting.sections.base import Context, PageImages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,32 +84,24 @@ def card_of(context: Context, found: Associations) -> Card | None:
         gaining,
         shown,
         examples.counts,
-        _rivals(context, row),
+        _rivals(context, found, row),
     )
 
 
-def _rivals(context: Context, row: pd.Series) -> list[dict[str, Any]]:
-    """The same search in the same layer of every baseline, for the same concept."""
-    from pathlens.analysis import associations
-    from pathlens.analysis.baselines import matched
-
-    concepts = context.recording.concepts() if context.concepts is None else context.concepts
-    codes = matched(context.recording, context.baselines)
+def _rivals(context: Context, found: Associations, row: pd.Series) -> list[dict[str, Any]]:
+    """What the best combination of every baseline reaches for the same concept and layer."""
+    table = found.baselines
     rivals = []
     for name in context.baselines:
-        found = attempt(
-            partial(associations, codes[name], [row["name"]], concepts, seed=context.seed)
-        )
-        best = None if isinstance(found, Gap) else _best_for(found.frame, row["concept"])
-        rivals.append({"name": name, **(best or {"combination": None})})
+        same = table[
+            (table["baseline"] == name)
+            & (table["layer"] == row["layer"])
+            & (table["combination"] == row["combination"])
+            & (table["concept"] == row["concept"])
+        ]
+        told: dict[str, Any] = {"name": name, "combination": ""}
+        for one in same.head(1).to_dict("records"):
+            told["combination"] = str(one["baseline_combination"])
+            told |= {key: finite(one[key], 4) for key in ("phi", "phi_ci_low", "phi_ci_high")}
+        rivals.append(told)
     return rivals
-
-
-def _best_for(frame: pd.DataFrame, concept: str) -> dict[str, Any] | None:
-    """The combination that was best on discovery images, with its numbers on the others."""
-    same = frame[frame["concept"] == concept]
-    if same.empty:
-        return None
-    best = same.sort_values("phi_discovery", ascending=False, kind="stable").iloc[0]
-    keys = ("combination", "phi", "phi_ci_low", "phi_ci_high", "precision", "recall")
-    return {key: finite(best[key], 4) for key in keys}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pathlens.analysis.associating.association_table import COLUMNS
+from pathlens.analysis.associating.code_baselines import COLUMNS as BASELINE_COLUMNS
 from pathlens.reporting.encode import finite
 from pathlens.reporting.sections.association_card import Card, card_of
 from pathlens.reporting.sections.base import (
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
     from pathlens.analysis import Associations
 
+_DRAWN = (
+    *("layer", "name", "combination", "concept", "n", "support", "lift", "phi", "precision"),
+    *("recall", "phi_ci_low", "phi_ci_high", "p_corrected", "confirmed", "beyond_class"),
+    *("gain_over_best_single", "gain_ci_low", "gain_ci_high"),
+)
+"""Columns of the page's table."""
 ROWS = 2000
 """Largest number of associations in the page's table; the CSV has all."""
 
@@ -41,12 +49,8 @@ class AssociationTable(Section[AssociationFindings]):
     name = "associations"
     kind = "associations"
     columns: ClassVar[Columns] = {
-        "associations": (
-            *("layer", "name", "combination", "concept", "n", "support", "lift", "phi"),
-            *("precision", "recall", "f1", "phi_ci_low", "phi_ci_high", "p", "p_corrected"),
-            *("confirmed", "gain_over_best_single", "gain_ci_low", "gain_ci_high"),
-            "phi_discovery",
-        ),
+        "associations": tuple(COLUMNS),
+        "association_baselines": tuple(BASELINE_COLUMNS),
     }
 
     def steps(self, layers: int) -> int:
@@ -56,12 +60,21 @@ class AssociationTable(Section[AssociationFindings]):
     def find(self, context: Context) -> AssociationFindings:
         """Search one half of the images, test on the other."""
         from pathlens.analysis import associations
+        from pathlens.analysis.associating.ledger import note_use
 
         context.step("associations")
         names = [layer.name for layer in context.layers]
         found = attempt(
-            lambda: associations(context.recording, names, context.concepts, seed=context.seed)
+            lambda: associations(
+                context.recording,
+                names,
+                context.concepts,
+                seed=context.seed,
+                baselines=context.baselines,
+            )
         )
+        if not isinstance(found, Gap):
+            found = replace(found, uses=note_use(context.recording, found.question))
         return AssociationFindings(
             found, None if isinstance(found, Gap) else card_of(context, found)
         )
@@ -104,7 +117,7 @@ class AssociationTable(Section[AssociationFindings]):
         ordered = table.frame.sort_values(
             ["confirmed", "p_corrected", "phi"], ascending=[False, True, False], kind="stable"
         )
-        kept = ordered.head(ROWS)
+        kept = ordered.head(ROWS)[list(_DRAWN)]
         return {
             "columns": [str(column) for column in kept.columns],
             "rows": [[finite(value, 4) for value in row] for row in kept.itertuples(index=False)],

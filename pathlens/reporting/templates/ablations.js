@@ -58,5 +58,5 @@ function setUpAblations() {
   const renew = () => { ablationsChart(); ablationsTable(); };
   for (const id of ["ablations-scope", "ablations-effect"]) byId(id).addEventListener("change", renew);
   watch(byId("ablations-chart"), ablationsChart);
-  ablationsTable();
+  renew();
 }

@@ -1,6 +1,6 @@
 // The first screen's association: a sentence, images for and against it, and what baselines reach.
 function rivalLine(rival) {
-  if (rival.combination === null) return `${rival.name}: nothing found`;
+  if (!rival.combination) return `${rival.name}: nothing found`;
   return `${rival.name}: φ ${interval(rival, "phi", "phi_ci_low", "phi_ci_high")}`;
 }
 

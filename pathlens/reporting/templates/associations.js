@@ -15,6 +15,7 @@ const COLUMNS = [
   { key: "recall", head: "recall", show: (row) => percent(row.recall) },
   { key: "p_corrected", head: "corrected p", show: (row) => probability(row.p_corrected) },
   { key: "gain_over_best_single", head: "gain in φ", hint: "95 % interval", show: (row) => interval(row, "gain_over_best_single", "gain_ci_low", "gain_ci_high") },
+  { key: "beyond_class", head: "beyond the class", text: true, show: (row) => row.beyond_class || "–" },
   { key: "confirmed", head: "confirmed", show: (row) => (row.confirmed ? "✓" : "no") },
 ];
 

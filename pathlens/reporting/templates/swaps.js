@@ -74,6 +74,7 @@ function setUpSwaps() {
   if (found.gap) return;
   byId("swaps-finding").textContent = found.summary;
   swapsTable();
+  swapsChart();
   watch(byId("swaps-chart"), swapsChart);
   watch(byId("swaps-depth"), swapsDepth);
   onLayer(swapsDepth);

@@ -77,5 +77,6 @@ function setUpTraces() {
   byId("traces-first").append(...options());
   byId("traces-second").append(make("option", { value: NO_CLASS }, "none"), ...options());
   for (const id of ["traces-first", "traces-second"]) byId(id).addEventListener("change", tracesChart);
+  tracesChart();
   watch(byId("traces-chart"), tracesChart);
 }
