@@ -84,12 +84,13 @@ class AssociationTable(Section[AssociationFindings]):
         yield Named("associations", "associations", found.table)
 
     def tables(self, found: AssociationFindings) -> dict[str, pd.DataFrame]:
-        """Every association tested."""
+        """Every association tested, and what baselines reach beside each."""
         import pandas as pd
 
-        return {
-            "associations": pd.DataFrame() if isinstance(found.table, Gap) else found.table.frame
-        }
+        table = found.table
+        if isinstance(table, Gap):
+            return {"associations": pd.DataFrame(), "association_baselines": pd.DataFrame()}
+        return {"associations": table.frame, "association_baselines": table.baselines}
 
     def images(self, found: AssociationFindings) -> Iterable[str]:
         """Those of the card."""
