@@ -31,7 +31,18 @@ def pathlens(tmp_path, trained):
 
 def test_help_names_all_commands_and_loads_nothing_heavy(pathlens):
     shown = pathlens("--help")
-    for command in ("train", "layers", "record", "verify", "report", "demo"):
+    for command in (
+        "train",
+        "layers",
+        "record",
+        "verify",
+        "probe",
+        "report",
+        "explain",
+        "associate",
+        "compare",
+        "demo",
+    ):
         assert command in shown.stdout
     heavy = "import sys; sys.argv = ['pathlens', '--help']\ntry:\n import pathlens.__main__\nexcept SystemExit: pass\n"
     heavy += "print([m for m in ('torch', 'pandas', 'matplotlib', 'sklearn', 'umap') if m in sys.modules])"
