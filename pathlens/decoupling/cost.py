@@ -137,7 +137,8 @@ class Cost:
         always = gates.new_tensor([side.always for side in self._sides])
         # One product: picking the gates of every step costs a training step more than its losses do.
         with torch.autocast(gates.device.type, enabled=False):
-            count = gates @ self._kept_alive.to(gates) + always
+            kept = self._kept_alive_exactly if gates.dtype == torch.float64 else self._kept_alive
+            count = gates @ kept.to(gates) + always
         if any(len(side.groups) for side in self._sides):
             count = count + torch.stack([side.in_groups(gates) for side in self._sides], dim=1)
         return count
@@ -152,6 +153,11 @@ class Cost:
         rows = sum(self.filters) + 1
         columns = [torch.bincount(side.single, minlength=rows) for side in self._sides]
         return torch.stack(columns, dim=1).float()
+
+    @cached_property
+    def _kept_alive_exactly(self) -> Tensor:
+        """The same in double precision: of a large network too much to convert at every call."""
+        return self._kept_alive.double()
 
 
 class _Walk:

@@ -112,6 +112,11 @@ def open_subject(recording: str | FilePath | Recording, data: str | FilePath | N
             f"Run {loaded.run.name} is a plain network, which has no gates to change: give a "
             "recording of a decoupled run."
         )
+    if not loaded.network.applied:
+        raise PathLensError(
+            f"The gates of run {loaded.run.name} were trained beside the network and never applied: "
+            "changing them changes nothing; give a recording of a decoupled run."
+        )
     labels = source.images["label"].to_numpy(dtype=np.int64)
     return Subject(source, loaded.network, _its_images(source, loaded, data), labels)
 

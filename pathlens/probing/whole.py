@@ -43,7 +43,7 @@ def probe(
         progress: Whether to show progress bars.
 
     Yields:
-        One sentence with the numbers for each of the three.
+        One sentence for each of the three, with what came of it.
 
     Raises:
         PathLensError: If the run is gone or has another checkpoint, the images are others, or they
@@ -58,6 +58,8 @@ def probe(
         yield ablate(
             source, sets, images=images, seed=seed, data=data, device=device, progress=progress
         ).summary()
+    else:
+        yield "No class has filters that it prefers: nothing was ablated."
     kept = explained_examples(source, data=data, seed=seed, device=device, progress=progress)
     yield f"Explained images: {kept}."
 

@@ -29,7 +29,9 @@ THUMBNAIL = 64
 """Longest side of a thumbnail, in pixels."""
 
 _GATES_AT_ONCE = 1 << 18
-"""So many gates are costed in one go, 8 bytes each: few operations, little memory."""
+_FEWEST_AT_ONCE = 128
+"""So many gates are costed in one go, 8 bytes each, and of large networks so many images: few
+operations, little memory."""
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -168,7 +170,7 @@ class PartRecorder:
         layers = self.coder.network.layers
         rows = len(packed[layers.names[0]])
         found = [np.zeros(0, dtype=np.int64)]
-        step = max(1, _GATES_AT_ONCE // sum(layer.filters for layer in layers))
+        step = max(_FEWEST_AT_ONCE, _GATES_AT_ONCE // sum(layer.filters for layer in layers))
         for start in range(0, rows, step):
             some = slice(start, start + step)
             found.append(

@@ -21,6 +21,9 @@ EXAMPLES = "examples.json"
 CONFIRMATIONS = "confirmations.csv"
 """Which questions the confirmation images have answered; a row a split and question."""
 
+_WORDS = ("set", "filters", "class", "mode", "effect", "measure", "condition", "layer", "recording")
+"""Columns of text in any of the tables."""
+
 
 def read_beside(source: Recording, name: str) -> pd.DataFrame | None:
     """The rows of a table beside a recording that are about it; None if there are none.
@@ -40,9 +43,11 @@ def read_beside(source: Recording, name: str) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        table = pd.read_csv(path)
+        # A class may be called NA, and a set 3.
+        words = dict.fromkeys(_WORDS, str)
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=words)
         own = table[table["recording"] == source.hash]
-    except (ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise PathLensError(
             f"{path} is no table about a recording: move it away and measure again with "
             "`pathlens probe`."
@@ -63,5 +68,5 @@ def read_examples(source: Recording) -> list[dict[str, Any]] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         images: list[dict[str, Any]] = content["images"]
         return images if content["recording"] == source.hash else None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise PathLensError(f"{path} is damaged: make it again with `pathlens probe`.") from error

@@ -78,6 +78,7 @@ def _by_layer(
     """Every layer with its floats, in the order of the bits; nothing where none are given."""
     if given is None:
         return []
+    given = {str(name): values for name, values in given.items()}
     if set(given) != set(bits):
         raise PathLensError(
             f"The {what} and the bits do not name the same layers: give {what} of every layer."
@@ -93,5 +94,9 @@ def _checked(name: str, given: Floats, shape: tuple[int, int]) -> Floats:
         raise PathLensError(
             f"The column '{name}' has shape {values.shape}: give one row an image and, for scores "
             f"and responses, one value a filter ({shape[0]} rows)."
+        )
+    if np.isnan(values).any():
+        raise PathLensError(
+            f"The column '{name}' holds values that are not numbers: leave none empty."
         )
     return values

@@ -243,6 +243,8 @@ class Recording:
 
 
 def _unpack_into(rows: Bits, packed: Packed) -> None:
+    if len(packed) != len(rows):
+        raise PartFault(f"does not have the {len(rows)} rows that were recorded")
     # Few rows at a time stay in the cache; fresh memory for all costs as much as the unpacking.
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)

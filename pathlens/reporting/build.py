@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pathlens.analysis.baselines import matched
+from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
 from pathlens.reporting.collect import Findings, collect, steps_needed
 from pathlens.reporting.inputs import fingerprint, is_current
@@ -81,6 +83,11 @@ def report(
     table = _concepts(source, concepts)
     plain = known_plain(source) if plain is None else plain
     beside = {name: _opened(other) for name, other in (baselines or {}).items()}
+    matched(source, beside)  # a baseline of other images or layers is refused now
+    if hierarchy is not None and not Path(hierarchy).is_file():
+        raise PathLensError(
+            f"There is no file {hierarchy}: give a class hierarchy with --hierarchy."
+        )
     inputs = fingerprint(
         source,
         chosen,

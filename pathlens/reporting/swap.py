@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def swapped_in(target: Path) -> Iterator[Path]:
 def _refuse_strangers(target: Path) -> None:
     if target.exists() and not target.is_dir():
         raise PathLensError(f"{target} is a file: give another folder for the report with --out.")
-    if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
+    if target.is_dir() and any(target.iterdir()) and not _is_report(target):
         raise PathLensError(
             f"{target} holds other files than a report: give an empty or a new folder with --out."
         )
@@ -57,3 +58,12 @@ def _take_place(fresh: Path, target: Path) -> None:
             former.rename(target)
         raise
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _is_report(folder: Path) -> bool:
+    """Whether a folder holds what `report` has written, and not another command or person."""
+    try:
+        numbers = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(numbers, dict) and "headline" in numbers and "kind" not in numbers

@@ -204,3 +204,29 @@ def test_a_hierarchy_is_held_against_the_class_paths(tmp_path):
     table = pd.read_csv(index.parent / "tables" / "class_hierarchy.csv")
     assert list(table["code"]) == ["paths"]
     assert table["pearson"].between(-1, 1).all()
+
+
+def test_a_baseline_of_other_layers_and_a_missing_hierarchy_are_refused(recording, tmp_path):
+    other = write_recording(
+        tmp_path / "other", {"conv": np.ones((150, 3), bool)}, recording.images[["image"]]
+    )
+    with pytest.raises(PathLensError, match="no codes for layer block1"):
+        report(recording, baselines={"other": other}, out=tmp_path / "a", progress=False)
+    with pytest.raises(PathLensError, match=r"no file .*typo\.tsv"):
+        report(recording, hierarchy=tmp_path / "typo.tsv", out=tmp_path / "a", progress=False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_another_kind_of_folder_is_not_replaced(recording, tmp_path):
+    (tmp_path / "summary.json").write_text('{"kind": "comparison", "headline": "x"}')
+    with pytest.raises(PathLensError, match="other files than a report"):
+        report(recording, layers=[1], out=tmp_path, progress=False)
+
+
+def test_a_damaged_ledger_does_not_cost_the_page(tmp_path):
+    made = make_recording(tmp_path / "made", images=60)
+    (made.folder / "confirmations.csv").write_text("no,table\n1,2\n")
+    index = report(made, layers=[1], progress=False)
+    numbers = json.loads((index.parent / "summary.json").read_text())
+    assert numbers["associations"]["tested"] > 0
+    assert "count of earlier reports" in str(numbers["left_out"]["associations"])

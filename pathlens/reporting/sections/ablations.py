@@ -67,12 +67,12 @@ class Ablated(Section["Ablations | Gap"]):
         return {"ablations": pd.DataFrame() if isinstance(found, Gap) else found.frame}
 
     def data(self, found: Ablations | Gap, page: PageImages) -> dict[str, Any]:
-        """Of every set its effect on all images, and on the class that its name ends in."""
+        """Of every set its effect on all images; of a class's signature that on the class, too."""
         if isinstance(found, Gap):
             return {"gap": found.reason}
         table = found.frame[found.frame["measure"].isin(_MEASURES)]
         own = [
-            str(name).endswith(f" {owner}")
+            str(name) == f"signature of {owner}"
             for name, owner in zip(table["set"], table["class"], strict=True)
         ]
         whole = (table["class_index"] < 0).to_numpy()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathlens.analysis.associating.association_table import COLUMNS
 from pathlens.analysis.associating.code_baselines import COLUMNS as BASELINE_COLUMNS
+from pathlens.errors import PathLensError
 from pathlens.reporting.encode import finite
 from pathlens.reporting.sections.association_card import Card, card_of
 from pathlens.reporting.sections.base import (
@@ -60,7 +61,6 @@ class AssociationTable(Section[AssociationFindings]):
     def find(self, context: Context) -> AssociationFindings:
         """Search one half of the images, test on the other."""
         from pathlens.analysis import associations
-        from pathlens.analysis.associating.ledger import note_use
 
         context.step("associations")
         names = [layer.name for layer in context.layers]
@@ -73,10 +73,11 @@ class AssociationTable(Section[AssociationFindings]):
                 baselines=context.baselines,
             )
         )
-        if not isinstance(found, Gap):
-            found = replace(found, uses=note_use(context.recording, found.question))
+        if isinstance(found, Gap):
+            return AssociationFindings(found, None)
+        card = attempt(lambda: card_of(context, found))
         return AssociationFindings(
-            found, None if isinstance(found, Gap) else card_of(context, found)
+            _counted(context, found), None if isinstance(card, Gap) else card
         )
 
     def results(self, found: AssociationFindings) -> Iterator[Named]:
@@ -127,3 +128,18 @@ class AssociationTable(Section[AssociationFindings]):
             "summary": table.summary(),
             "left_out": table.left_out,
         }
+
+
+def _counted(context: Context, found: Associations) -> Associations:
+    """With the number of questions that these confirmation images have answered.
+
+    Where nothing can be written beside the recording, the page is made all the same and says so.
+    """
+    from pathlens.analysis.associating.ledger import note_use
+    from pathlens.analysis.results import join_notes
+
+    try:
+        return replace(found, uses=note_use(context.recording, found.question))
+    except PathLensError:
+        note = "the count of earlier reports on these images (it could not be kept beside the recording)"
+        return replace(found, left_out=join_notes([found.left_out, note]))

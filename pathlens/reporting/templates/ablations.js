@@ -22,7 +22,7 @@ function ablationsChart() {
   const svg = picture(width, rows.length * step + 8, "Change of accuracy when sets of filters are forced off");
   rows.forEach((row, at) => {
     const y = at * step + (narrow ? 32 : 15);
-    svg.append(draw("text", narrow ? { x: 8, y: y - 14 } : { x: left - 12, y: y + 4, "text-anchor": "end" }, shorten(row.set, 36)));
+    svg.append(draw("text", narrow ? { x: 8, y: y - 14 } : { x: left - 12, y: y + 4, "text-anchor": "end" }, shorten(row.mode === "off" ? row.set : `${row.set} (${row.mode})`, 36)));
     if (row.control_low !== null) svg.append(draw("rect", { class: "null", x: x(row.control_low), y: y - 6, width: Math.max(2, x(row.control_high) - x(row.control_low)), height: 12 }));
     svg.append(draw("path", { class: "line", d: `M${x(row.low)} ${y}H${x(row.high)}` }), draw("circle", { class: "dot", cx: x(row.change), cy: y, r: 5 }),
       draw("text", { x: width - right + 12, y: y + 4 }, `${points(row.change)} points, p ${row.p === null ? "–" : row.p.toFixed(2)}`));
@@ -32,11 +32,11 @@ function ablationsChart() {
 }
 
 function ablationsTable() {
-  const heads = ["images", "what changes", "change", "95 % interval", "random sets, mean", "95 % of them", "p"];
+  const heads = ["forced", "images", "what changes", "change", "95 % interval", "random sets, mean", "95 % of them", "p"];
   const body = ablationsShown().map((row) => {
     const show = row.measure === "accuracy" ? points : (value) => fixed(value, 2);
     const range = (a, b) => (a === null || b === null ? "–" : `${show(a)} to ${show(b)}`);
-    return make("tr", {}, make("th", { scope: "row", className: "text" }, row.set), make("td", { className: "text" }, row.filters), make("td", {}, count(row.images)),
+    return make("tr", {}, make("th", { scope: "row", className: "text" }, row.set), make("td", { className: "text" }, row.filters), make("td", {}, row.mode), make("td", {}, count(row.images)),
       make("td", {}, row.measure === "accuracy" ? "accuracy, points" : "logit of the class"), make("td", {}, show(row.change)), make("td", {}, range(row.low, row.high)),
       make("td", {}, row.control === null ? "–" : show(row.control)), make("td", {}, range(row.control_low, row.control_high)), make("td", {}, probability(row.p)));
   });

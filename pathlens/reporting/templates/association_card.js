@@ -25,7 +25,7 @@ function setUpAssociationCard() {
   const named = filters.length === 1 ? `filter ${filters[0]}` : `filters ${filters.join(" and ")} together`;
   const show = make("button", { type: "button", id: "association-card-show" }, "Show");
   show.addEventListener("click", () => showLayer(data.layers.findIndex((each) => each.index === row.layer), filters));
-  const beside = [`all images: ${baseRate(row) === null ? "–" : percent(baseRate(row))}`];
+  const beside = [`all images not searched: ${baseRate(row) === null ? "–" : percent(baseRate(row))}`];
   if (filters.length > 1 && row.gain_over_best_single !== null) {
     beside.push(`best single filter: φ ${number(row.phi - row.gain_over_best_single)}`);
   }

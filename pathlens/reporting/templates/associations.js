@@ -87,7 +87,7 @@ function bestAssociation() {
   byId("associations-best").hidden = false;
   byId("associations-best").textContent =
     `${lead}: of the images routed through ${named} of layer ${row.layer} (${row.name}), ${percent(row.precision)} ${conceptWords(row.concept)}, ` +
-    `against ${baseRate(row) === null ? "–" : percent(baseRate(row))} of all images; ${percent(row.recall)} of all such images take that route ` +
+    `against ${baseRate(row) === null ? "–" : percent(baseRate(row))} of all of these images; ${percent(row.recall)} of all such images take that route ` +
     `(φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}, corrected p ${probability(row.p_corrected)}, ${count(row.n)} images not searched${single}).`;
 }
 

@@ -165,5 +165,8 @@ const layer = () => data.layers[view.at];
 function showLayer(at, marked = []) {
   view.at = clamp(at, 0, data.layers.length - 1);
   view.marked = marked;
-  for (const listener of listeners) listener();
+  for (const listener of listeners) {
+    // One figure that fails must not take the others with it.
+    try { listener(); } catch (error) { noteError(error.stack ?? error); }
+  }
 }
