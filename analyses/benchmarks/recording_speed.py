@@ -10,8 +10,8 @@ import copy
 import csv
 import importlib.util
 import os
-import sys
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
