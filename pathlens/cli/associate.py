@@ -146,7 +146,7 @@ def _write(found: Associations, out: Path, source: Recording) -> None:
 
     figure = found.plot()
     tables = {"associations": found.frame, "association_baselines": found.baselines}
-    with swapped_in(out.resolve()) as fresh:
+    with swapped_in(out.resolve(), _KIND) as fresh:
         (fresh / "tables").mkdir()
         for name, table in tables.items():
             text = table.to_csv(index=False, float_format="%.6g")

@@ -93,7 +93,7 @@ def _write(found: Comparison, out: Path, recordings: dict[str, str]) -> None:
     from pathlens.reporting.swap import swapped_in
 
     figure = found.plot()
-    with swapped_in(out.resolve()) as fresh:
+    with swapped_in(out.resolve(), _KIND) as fresh:
         for name, title in _TABLES.items():
             table: pd.DataFrame = getattr(found, name)
             if len(table):

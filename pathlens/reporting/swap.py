@@ -17,7 +17,7 @@ MARK = "summary.json"
 
 
 @contextmanager
-def swapped_in(target: Path) -> Iterator[Path]:
+def swapped_in(target: Path, kind: str | None = None) -> Iterator[Path]:
     """A fresh folder beside `target` to write to; it takes the place of `target` at a clean end.
 
     However the block ends otherwise (an error, Ctrl-C), the fresh folder is removed and what stood
@@ -26,7 +26,7 @@ def swapped_in(target: Path) -> Iterator[Path]:
     Raises:
         PathLensError: If `target` holds something that is no report, or cannot be written.
     """
-    _refuse_strangers(target)
+    _refuse_strangers(target, kind)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.partial")
     with clear_disk_errors(target):
         shutil.rmtree(fresh, ignore_errors=True)
@@ -38,10 +38,10 @@ def swapped_in(target: Path) -> Iterator[Path]:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _refuse_strangers(target: Path) -> None:
+def _refuse_strangers(target: Path, kind: str | None) -> None:
     if target.exists() and not target.is_dir():
         raise PathLensError(f"{target} is a file: give another folder for the report with --out.")
-    if target.is_dir() and any(target.iterdir()) and not _is_report(target):
+    if target.is_dir() and any(target.iterdir()) and not _is_of_kind(target, kind):
         raise PathLensError(
             f"{target} holds other files than a report: give an empty or a new folder with --out."
         )
@@ -60,10 +60,10 @@ def _take_place(fresh: Path, target: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def _is_report(folder: Path) -> bool:
-    """Whether a folder holds what `report` has written, and not another command or person."""
+def _is_of_kind(folder: Path, kind: str | None) -> bool:
+    """Whether a folder holds what the same command has written; a report names no kind."""
     try:
         numbers = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(numbers, dict) and "headline" in numbers and "kind" not in numbers
+    return isinstance(numbers, dict) and numbers.get("kind") == kind
