@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.base import (
-    Columns,
-    Context,
-    Gap,
-    Named,
-    PageImages,
-    Section,
-    attempt,
-)
+from pathlens.reporting.sections.base import Columns, Context
+from pathlens.reporting.sections.single import SingleSection
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pathlens.analysis.measured.ablations import Ablations
 
 _DRAWN = (
@@ -31,11 +21,12 @@ _MEASURES = ("accuracy", "logit_true")
 """Measures that the page draws; the table has all."""
 
 
-class Ablated(Section["Ablations | Gap"]):
+class Ablated(SingleSection):
     """Sets of filters forced off, beside matched random sets."""
 
     name = "ablations"
     kind = "ablations"
+    file = "ablations"
     columns: ClassVar[Columns] = {
         "ablations": (
             *("set", "filters", "size", "mode", "effect", "subset", "seed", "class_index"),
@@ -45,31 +36,14 @@ class Ablated(Section["Ablations | Gap"]):
         )
     }
 
-    def steps(self, layers: int) -> int:
-        """One for the whole."""
-        return 1
-
-    def find(self, context: Context) -> Ablations | Gap:
+    def look(self, context: Context) -> Ablations:
         """Read the table beside the recording."""
         from pathlens.analysis.measured.ablations import ablations
 
-        context.step("ablations")
-        return attempt(lambda: ablations(context.recording))
+        return ablations(context.recording)
 
-    def results(self, found: Ablations | Gap) -> Iterator[Named]:
-        """One result."""
-        yield Named("ablations", "ablations", found)
-
-    def tables(self, found: Ablations | Gap) -> dict[str, pd.DataFrame]:
-        """All sets, effects, classes and measures."""
-        import pandas as pd
-
-        return {"ablations": pd.DataFrame() if isinstance(found, Gap) else found.frame}
-
-    def data(self, found: Ablations | Gap, page: PageImages) -> dict[str, Any]:
+    def drawn(self, found: Ablations) -> dict[str, Any]:
         """Of every set its effect on all images; of a class's signature that on the class, too."""
-        if isinstance(found, Gap):
-            return {"gap": found.reason}
         table = found.frame[found.frame["measure"].isin(_MEASURES)]
         own = [
             str(name) == f"signature of {owner}"
@@ -81,6 +55,4 @@ class Ablated(Section["Ablations | Gap"]):
         return {
             "columns": list(_DRAWN),
             "rows": [[finite(value, 4) for value in row] for row in rows],
-            "summary": found.summary(),
-            "left_out": found.left_out,
         }

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.base import (
-    Columns,
-    Context,
-    Gap,
-    Named,
-    PageImages,
-    Section,
-    attempt,
-)
+from pathlens.reporting.sections.base import Columns, Context, Gap
+from pathlens.reporting.sections.single import SingleSection
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pathlens.analysis.measured.swaps import PathSwaps
 
 _COLUMNS = (
@@ -27,33 +17,19 @@ _COLUMNS = (
 )
 
 
-class Swaps(Section["PathSwaps | Gap"]):
+class Swaps(SingleSection):
     """Whether the paths matter."""
 
     name = "swaps"
     kind = "path swaps"
+    file = "path_swaps"
     columns: ClassVar[Columns] = {"path_swaps": _COLUMNS}
 
-    def steps(self, layers: int) -> int:
-        """One for the whole."""
-        return 1
-
-    def find(self, context: Context) -> PathSwaps | Gap:
+    def look(self, context: Context) -> PathSwaps:
         """Read the table beside the recording."""
         from pathlens.analysis.measured.swaps import path_swaps
 
-        context.step("path swaps")
-        return attempt(lambda: path_swaps(context.recording))
-
-    def results(self, found: PathSwaps | Gap) -> Iterator[Named]:
-        """One result."""
-        yield Named("path swaps", "path_swaps", found)
-
-    def tables(self, found: PathSwaps | Gap) -> dict[str, pd.DataFrame]:
-        """All conditions."""
-        import pandas as pd
-
-        return {"path_swaps": pd.DataFrame() if isinstance(found, Gap) else found.frame}
+        return path_swaps(context.recording)
 
     def numbers(self, found: PathSwaps | Gap) -> dict[str, Any]:
         """What one static path and the path of another class lose, in shares with intervals."""
@@ -71,14 +47,10 @@ class Swaps(Section["PathSwaps | Gap"]):
             }
         }
 
-    def data(self, found: PathSwaps | Gap, page: PageImages) -> dict[str, Any]:
+    def drawn(self, found: PathSwaps) -> dict[str, Any]:
         """The rows, and which layer each scope is."""
-        if isinstance(found, Gap):
-            return {"gap": found.reason}
-        rows = found.frame[list(_COLUMNS)]
+        rows = found.frame[list(_COLUMNS)].itertuples(index=False)
         return {
             "columns": list(_COLUMNS),
-            "rows": [[finite(value, 5) for value in row] for row in rows.itertuples(index=False)],
-            "summary": found.summary(),
-            "left_out": found.left_out,
+            "rows": [[finite(value, 5) for value in row] for row in rows],
         }
