@@ -119,7 +119,7 @@ class PartRecorder:
         batches = [
             positions[i : i + self.batch_size] for i in range(0, len(positions), self.batch_size)
         ]
-        rows = _Rows(plan)
+        rows = _Rows(plan, len(positions))
         with self.columns.watch(), ThreadPoolExecutor(max_workers=1) as beside:
             for planned, batch in zip(batches, self.loader.batches(batches), strict=True):
                 rows.skipped += [_without_place(self.images.ids[i], e) for i, e in batch.failed]
@@ -131,10 +131,10 @@ class PartRecorder:
                 progress(len(planned))
         return PartRows(
             images=self._table(rows),
-            bits=rows.packed(),
+            bits=rows.packed,
             thumbnails=rows.pictures if plan.thumbnails else None,
             skipped=rows.skipped,
-            floats={name: np.concatenate(values) for name, values in rows.floats.items()},
+            floats=rows.floats,
         )
 
     @torch.inference_mode()
@@ -151,12 +151,12 @@ class PartRecorder:
 
     def _table(self, rows: _Rows) -> pd.DataFrame:
         """The columns about the images of a part."""
-        positions = np.concatenate(rows.positions)
+        positions = rows.positions
         table: dict[str, Any] = {
             "image": np.array([self.images.ids[i] for i in positions], dtype=object),
-            "prediction": np.concatenate(rows.predictions),
-            "confidence": np.concatenate(rows.confidences),
-            "macs": self._macs(rows.packed()),
+            "prediction": rows.predictions,
+            "confidence": rows.confidences,
+            "macs": self._macs(rows.packed),
             CONTENT: rows.hashes,
         }
         if self.images.labels is not None:
@@ -190,17 +190,22 @@ class _Batch:
 
 
 class _Rows:
-    """The rows of one part, collected batch by batch."""
+    """The rows of one part, filled in batch by batch.
 
-    def __init__(self, plan: Plan) -> None:
-        self.positions = [np.zeros(0, dtype=np.int64)]
-        self.predictions = [np.zeros(0, dtype=np.int64)]
-        self.confidences = [np.zeros(0, dtype=np.float32)]
-        self.bits = {
-            x.name: [np.zeros((0, packed_width(x.filters)), dtype=np.uint8)] for x in plan.layers
+    Room for all of them is taken at once: small arrays that stay between the large ones that come
+    and go would keep the allocator from using the place of these again, and memory would grow.
+    """
+
+    def __init__(self, plan: Plan, size: int) -> None:
+        self.count = 0
+        self._positions = np.empty(size, dtype=np.int64)
+        self._predictions = np.empty(size, dtype=np.int64)
+        self._confidences = np.empty(size, dtype=np.float32)
+        self._bits = {
+            x.name: np.empty((size, packed_width(x.filters)), dtype=np.uint8) for x in plan.layers
         }
-        self.floats: dict[str, list[Floats]] = {
-            x.name: [np.zeros((0, x.values), dtype=x.kind)] for x in plan.further if not x.is_text
+        self._floats: dict[str, Floats] = {
+            x.name: np.empty((size, x.values), dtype=x.kind) for x in plan.further if not x.is_text
         }
         self.hashes: list[bytes] = []
         self.pictures: list[bytes] = []
@@ -208,19 +213,42 @@ class _Rows:
 
     def add(self, positions: Counts, batch: _Batch, looks: tuple[list[bytes], list[bytes]]) -> None:
         """Append a batch, with the hashes and pictures of its images."""
-        self.positions.append(positions)
-        self.predictions.append(batch.prediction)
-        self.confidences.append(batch.confidence)
+        place = slice(self.count, self.count + len(positions))
+        self._positions[place] = positions
+        self._predictions[place] = batch.prediction
+        self._confidences[place] = batch.confidence
         for name, values in batch.packed.items():
-            self.bits[name].append(values)
+            self._bits[name][place] = values
         for column, numbers in batch.floats.items():
-            self.floats[column].append(numbers)
+            self._floats[column][place] = numbers
         self.hashes += looks[0]
         self.pictures += looks[1]
+        self.count += len(positions)
 
+    @property
+    def positions(self) -> Counts:
+        """Planned positions of the rows."""
+        return self._positions[: self.count]
+
+    @property
+    def predictions(self) -> Counts:
+        """Predicted class of every row."""
+        return self._predictions[: self.count]
+
+    @property
+    def confidences(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Confidence of every row."""
+        return self._confidences[: self.count]
+
+    @property
     def packed(self) -> dict[str, Packed]:
         """The packed bits of all rows, by layer name."""
-        return {name: np.concatenate(values) for name, values in self.bits.items()}
+        return {name: values[: self.count] for name, values in self._bits.items()}
+
+    @property
+    def floats(self) -> dict[str, Floats]:
+        """The optional columns of all rows."""
+        return {name: values[: self.count] for name, values in self._floats.items()}
 
 
 def _look(canvas: Tensor, thumbnails: bool) -> tuple[list[bytes], list[bytes]]:

@@ -100,7 +100,7 @@ def write_recording(
     table = _checked_images(images, classes)
     bits = _checked_bits(bits_by_layer, len(table))
     pictures = _checked_thumbnails(thumbnails, len(table))
-    floats = ImportedFloats.of(bits, scores, responses, features, logits)
+    floats = ImportedFloats.of(bits, scores, responses, features, logits, len(classes))
     labels = table["label"].to_numpy() if "label" in table.columns else None
     plan = Plan(
         checkpoint=checkpoint,

@@ -41,6 +41,7 @@ class ImportedFloats:
         responses: Mapping[str, Floats] | None,
         features: Floats | None,
         logits: Floats | None,
+        classes: int,
     ) -> ImportedFloats:
         """Check that the floats belong to the same images and layers as the bits.
 
@@ -50,6 +51,7 @@ class ImportedFloats:
             responses: The same.
             features: (images, values).
             logits: (images, classes).
+            classes: Number of classes that are named; 0 if none are.
 
         Raises:
             PathLensError: If they do not.
@@ -69,6 +71,11 @@ class ImportedFloats:
         for name, flat in ((FEATURES, features), (LOGITS, logits)):
             if flat is not None:
                 add(name, "float32", flat, np.shape(flat)[-1] if np.ndim(flat) else 0)
+        if logits is not None and classes and values[LOGITS].shape[1] != classes:
+            raise PathLensError(
+                f"The logits are of {values[LOGITS].shape[1]} classes and {classes} are named: give "
+                "a column for each class, in the order of their names."
+            )
         return ImportedFloats(tuple(columns), values)
 
 

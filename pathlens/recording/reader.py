@@ -226,7 +226,7 @@ class Recording:
         if column is None:
             raise PathLensError(
                 f"{self.folder} holds no {flag}: record it again into another --out with "
-                f"`pathlens record --with {flag}`."
+                f"`pathlens record --with {flag}`, or give it to `write_recording`."
             )
         rows = np.empty((len(self), column.values), dtype=column.kind)
         for index, start in zip(self._parts(), self._starts(), strict=False):

@@ -177,6 +177,7 @@ def test_floats_travel_with_the_codes(tmp_path, seed):
         ({"features": np.zeros((20, 0))}, "'features' has shape"),
         ({"logits": np.zeros(20)}, "'logits' has shape"),
         ({"logits": np.zeros((20, 3), dtype=int)}, "dtype int64: give floats"),
+        ({"logits": np.zeros((20, 3)), "classes": ("x", "y")}, "of 3 classes and 2 are named"),
     ],
 )
 def test_floats_that_do_not_fit(tmp_path, change, words):
