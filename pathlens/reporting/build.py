@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -88,7 +89,8 @@ def report(
         raise PathLensError(
             f"There is no file {hierarchy}: give a class hierarchy with --hierarchy."
         )
-    inputs = fingerprint(
+    inputs = partial(
+        fingerprint,
         source,
         chosen,
         concepts=table,
@@ -97,13 +99,14 @@ def report(
         plain=plain,
         seed=seed,
     )
-    if not fresh and is_current(target, inputs):
+    if not fresh and is_current(target, inputs()):
         return target / "index.html"
     with swapped_in(target) as folder, _progress(len(chosen), progress) as step:
         findings = collect(
             source, chosen, table, baselines=beside, hierarchy=hierarchy, seed=seed, step=step
         )
-        numbers = summarise(source, findings, plain=plain, concepts=table, inputs=inputs)
+        # Taken anew: the report itself notes beside the recording what it asked of the images.
+        numbers = summarise(source, findings, plain=plain, concepts=table, inputs=inputs())
         _write(folder, findings, numbers, seed=seed, step=step)
     return target / "index.html"
 

@@ -9,7 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathlens.recording.beside import ABLATIONS, EXAMPLES, PATH_SWAPS
+from pathlens.recording.beside import ABLATIONS, CONFIRMATIONS, EXAMPLES, PATH_SWAPS
+from pathlens.recording.manifest import CONCEPTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from pathlens.layers import Layer
     from pathlens.recording import Recording
 
-_ROOMS = ("pathlens.analysis", "pathlens.reporting")
+_ROOMS = ("pathlens.analysis", "pathlens.recording", "pathlens.reporting")
+_BESIDE = (PATH_SWAPS, ABLATIONS, EXAMPLES, CONFIRMATIONS, CONCEPTS)
 
 
 def fingerprint(
@@ -44,9 +46,7 @@ def fingerprint(
     said = {
         "code": _code(),
         "recording": recording.hash,
-        "beside": {
-            name: _of_file(recording.folder / name) for name in (PATH_SWAPS, ABLATIONS, EXAMPLES)
-        },
+        "beside": {name: _of_file(recording.folder / name) for name in _BESIDE},
         "layers": [layer.name for layer in layers],
         "concepts": None if concepts is None else _of(concepts.to_csv(index=False).encode()),
         "baselines": {name: other.hash for name, other in baselines.items()},

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pathlens.analysis import associations
+from pathlens.analysis.associating.ledger import note_use
 from pathlens.errors import PathLensError
 from pathlens.recording import write_recording
 from pathlens.reporting import default_folder, report
 from pathlens.reporting.tables import COLUMNS
 
-from .conftest import CLASSES, LAYERS, make_recording, write_swaps
+from .conftest import CLASSES, LAYERS, make_recording, write_ablations, write_swaps
 
 
 def page_data_of(index):
@@ -188,8 +190,23 @@ def test_a_report_is_made_again_only_if_something_changed(tmp_path, monkeypatch)
     (index.parent / "tables" / "map.csv").unlink()
     assert again(layers=[2], seed=1)
     assert not again(layers=[2], seed=1)
+    associations(made, seed=3)  # asks the images something, but nobody notes it
+    assert not again(layers=[2], seed=1)
+    note_use(made, associations(made, seed=3).question)
+    assert again(layers=[2], seed=1)
     monkeypatch.setattr("pathlens.reporting.inputs._code", lambda: "other")
     assert again(layers=[2], seed=1)
+
+
+def test_classes_without_ablated_signature_or_trace_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("pathlens.reporting.sections.traces.CLASSES", 2)
+    made = make_recording(tmp_path / "made", images=60)
+    write_ablations(made)
+    page = report(made, layers=[1], progress=False)
+    numbers = json.loads((page.parent / "summary.json").read_text())
+    said = "signatures of 2 of 3 classes, which were not ablated"
+    assert numbers["left_out"]["ablations"] == [said]
+    assert "classes beyond the 2 with most images" in page.read_text()
 
 
 def test_a_hierarchy_is_held_against_the_class_paths(tmp_path):

@@ -14,6 +14,8 @@ from pathlens.errors import PathLensError
 from pathlens.recording.beside import ABLATIONS, read_beside
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -133,4 +135,13 @@ def ablations(recording: Recording) -> Ablations:
             "What forcing filters off does was not measured: run `pathlens probe` on the recording, "
             "where its network and images are, and make the report again."
         )
-    return Ablations(table)
+    return Ablations(table, _without_signature(table, recording.classes or ()))
+
+
+def _without_signature(table: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Where signatures of classes were ablated: how many classes have none."""
+    held = set(table["set"])
+    missing = sum(f"signature of {name}" not in held for name in classes)
+    if missing in (0, len(classes)):
+        return ""
+    return f"signatures of {missing} of {len(classes)} classes, which were not ablated"

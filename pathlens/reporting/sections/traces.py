@@ -95,6 +95,7 @@ class Traces(Section[TraceFindings]):
             "layers": [[index, name] for index, name in first.layers.items()],
             "by": first.by,
             "classes": [{"name": name, **_drawn(each)} for name, each in traces.items()],
+            "left_out": _left_out(found),
         }
 
 
@@ -110,6 +111,13 @@ def _largest(recording: Any) -> list[str]:
     sizes = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.names))
     largest = np.argsort(-sizes, kind="stable")[:CLASSES]
     return [groups.names[i] for i in sorted(largest) if sizes[i]]
+
+
+def _left_out(found: TraceFindings) -> str:
+    """That only the largest classes are traced, where there may be more."""
+    if len(found) < CLASSES:
+        return ""
+    return f"classes beyond the {CLASSES} with most images (`pathlens.analysis.trace` follows any)"
 
 
 def _drawn(found: Trace) -> dict[str, Any]:

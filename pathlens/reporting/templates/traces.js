@@ -58,7 +58,8 @@ function tracesChart() {
   if (!width) return;
   const shown = [traced("traces-first"), traced("traces-second")].filter(Boolean);
   box.replaceChildren(...shown.flatMap((one) => [make("h3", {}, one.name), traceFlow(one, width)]));
-  byId("traces-finding").textContent = shown[0].summary;
+  const leftOut = data.sections.traces.left_out;
+  byId("traces-finding").textContent = shown[0].summary + (leftOut ? ` Left out: ${leftOut}.` : "");
   const heads = ["code", "filters that hold", "links that hold", "largest difference", "shuffled, 95 %", "p"];
   byId("traces-scores").replaceChildren(
     make("thead", {}, make("tr", {}, make("th", { scope: "col", className: "text" }, "class"), ...heads.map((head) => make("th", { scope: "col" }, head)))),
