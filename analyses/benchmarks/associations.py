@@ -11,17 +11,15 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pandas as pd
+from machine import machine
 
 from pathlens.analysis.associating.qualities import Phi, value
 from pathlens.analysis.associating.search import Found, search_layer
@@ -215,18 +213,6 @@ def alone(where: argparse.Namespace, images: int, filters: int, concepts: int) -
     }
 
 
-def machine(threads: int) -> str:
-    """Processor, threads, and versions."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = models[0] if models else platform.processor() or platform.machine()
-    return (
-        f"{name}, {os.cpu_count()} cores, {threads} threads, Python {platform.python_version()}, "
-        f"numba {numba.__version__}"
-    )
-
-
 def main() -> None:
     """Measure one size after the other, then the peers, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -237,7 +223,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("associations.csv"))
     asked = parser.parse_args()
-    place, rows = machine(asked.threads), []
+    place, rows = machine(asked.threads, "numba"), []
     on, has = drawn(asked, 200, 12, 3)
     print(place)
     print(f"first call (compiled, or read from disk): {seconds(lambda: ours(on, has, 1))[0]:.2f} s")

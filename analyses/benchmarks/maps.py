@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from machine import machine
 from threadpoolctl import threadpool_limits
 
 from pathlens.analysis.mapping.map_quality import kept_by_chance, neighbours_kept
@@ -73,15 +71,6 @@ def unique_paths(recording: Recording, layer: int, images: int) -> Bits:
     return unique_rows(gather_bits(recording, chosen, rows))[0]
 
 
-def machine() -> str:
-    """Processor and versions; everything runs on one thread."""
-    cpu = Path("/proc/cpuinfo")
-    models = [x for x in cpu.read_text().splitlines() if x.startswith("model name")]
-    name = models[0].partition(":")[2].strip() if models else platform.machine()
-    peers = ", ".join(f"{x} {version(x)}" for x in ("scikit-learn", "openTSNE", "umap-learn"))
-    return f"{name}, {os.cpu_count()} cores, 1 thread, Python {platform.python_version()}, {peers}"
-
-
 def main() -> None:
     """Measure all methods on all layers, print a line each, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -90,7 +79,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[2000, 10000])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("maps.csv"))
     asked = parser.parse_args()
-    recording, where, rows = open_recording(asked.recording), machine(), []
+    recording, where, rows = (
+        open_recording(asked.recording),
+        machine(1, "scikit-learn", "openTSNE", "umap-learn"),
+        [],
+    )
     print(where)
     with threadpool_limits(1):
         for name, method in methods().items():

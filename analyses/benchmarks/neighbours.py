@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
-import sklearn
+from machine import machine
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
@@ -83,19 +80,6 @@ def measure(
     return row
 
 
-def machine(threads: int) -> str:
-    """Processor, threads, and versions."""
-    name = platform.processor() or platform.machine()
-    cpu = Path("/proc/cpuinfo")
-    if cpu.exists():
-        models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    return (
-        f"{name}, {os.cpu_count()} cores, {threads} threads, Python {platform.python_version()}, "
-        f"numba {numba.__version__}, scikit-learn {sklearn.__version__}"
-    )
-
-
 def main() -> None:
     """Let both metrics of scikit-learn run on few rows, the better one on all, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,7 +89,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("neighbours.csv"))
     asked = parser.parse_args()
-    where, table = machine(asked.threads), []
+    where, table = machine(asked.threads, "numba", "scikit-learn"), []
     print(where)
     first = seconds(ours(paths(NEIGHBOURS + 1, asked.bits), 1))[0]
     print(f"first call (compiled, or read from disk): {first:.2f} s")

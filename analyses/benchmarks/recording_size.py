@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -18,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
+from machine import machine
 
 from pathlens.layers import Layer, LayerTable
 from pathlens.recording import PartRows, Plan, Recording, RecordingWriter, open_recording
@@ -247,19 +245,6 @@ def figure(what: str, value: float, unit: str, wanted: str = "") -> Row:
     return line
 
 
-def machine() -> str:
-    """Processor and versions."""
-    name = platform.processor() or platform.machine()
-    cpu = Path("/proc/cpuinfo")
-    if cpu.exists():
-        models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    return (
-        f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"pyarrow {pa.__version__}"
-    )
-
-
 def main() -> None:
     """Measure everything, print a line each, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -282,7 +267,7 @@ def main() -> None:
             folder = Path(place) / "recording"
             rows += growth(folder, asked.images)
             rows += reading(folder, asked.repeats)
-    about = {"images": asked.images, "repeats": asked.repeats, "machine": machine()}
+    about = {"images": asked.images, "repeats": asked.repeats, "machine": machine("all", "pyarrow")}
     with asked.out.open("w", newline="") as handle:
         writer = csv.DictWriter(handle, [*rows[0], *about], lineterminator="\n")
         writer.writeheader()

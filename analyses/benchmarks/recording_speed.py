@@ -10,7 +10,6 @@ import copy
 import csv
 import importlib.util
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import machine
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
@@ -334,19 +334,6 @@ def packed(made: Subject) -> int:
     return sum(-(-layer.filters // 8) for layer in made.network.layers)
 
 
-def machine() -> str:
-    """Processor, threads and versions."""
-    name = platform.processor() or platform.machine()
-    cpu = Path("/proc/cpuinfo")
-    if cpu.exists():
-        models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"Python {platform.python_version()}, torch {torch.__version__}"
-    )
-
-
 def settle_allocator() -> None:
     """Start again with an allocator that keeps its memory.
 
@@ -380,7 +367,7 @@ def main() -> None:
         "batch": asked.batch,
         "turns": asked.turns,
         "clock": "processor time" if asked.cpu_time else "wall",
-        "machine": machine(),
+        "machine": machine(torch.get_num_threads(), "torch"),
     }
     print(about["machine"])
     rows = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from machine import machine
 
 import pathlens
 from pathlens.layers import Layer, LayerSpec, LayerTable
@@ -159,19 +159,8 @@ def figure(what: str, value: float, unit: str, at_most: float | None) -> Row:
         "value": round(float(value), 2),
         "unit": unit,
         "at_most": at_most,
-        "machine": machine(),
+        "machine": machine(os.environ.get("OMP_NUM_THREADS", "all"), "numpy"),
     }
-
-
-def machine() -> str:
-    """Processor, cores and versions."""
-    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
-    return (
-        f"{names[0] if names else platform.processor()}, {len(os.sched_getaffinity(0))} cores, "
-        f"{threads} threads, Python {platform.python_version()}, numpy {np.__version__}"
-    )
 
 
 def main() -> None:

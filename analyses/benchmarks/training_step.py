@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import machine
 
 from pathlens.datasets import ImageSplit
 from pathlens.datasets.loader import ImageLoader, View, centre, normalise
@@ -113,21 +112,6 @@ def measure(
     return times
 
 
-def machine(device: str) -> str:
-    """Processor or accelerator, threads, and versions."""
-    name = platform.processor() or platform.machine()
-    cpu = Path("/proc/cpuinfo")
-    if cpu.exists():
-        models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
-    return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"Python {platform.python_version()}, torch {torch.__version__}"
-    )
-
-
 def row(
     case: tuple[str, int], precision: str, batch: int, times: dict[str, list[float]]
 ) -> dict[str, object]:
@@ -150,6 +134,11 @@ def row(
     return found | {"ratio": f"{middle:.3f}", "ratio_q1": f"{low:.3f}", "ratio_q3": f"{high:.3f}"}
 
 
+def accelerator(device: str) -> str:
+    """Name of the device, if it is not the processor."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+
+
 def main() -> None:
     """Measure all cases, print a line each, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -158,7 +147,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("training_step.csv"))
     asked = parser.parse_args()
-    where, rows = machine(asked.device), []
+    where, rows = machine(torch.get_num_threads(), "torch", name=accelerator(asked.device)), []
     print(where)
     for case in CASES:
         for precision in PRECISIONS:

@@ -1,0 +1,31 @@
+"""What a benchmark's table says of the machine it was made on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+
+def processor() -> str:
+    """Name of the processor, as the system knows it."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def machine(threads: int | str, *packages: str, name: str = "") -> str:
+    """Processor or accelerator, cores, threads and versions, in one line.
+
+    Args:
+        threads: Number of threads, or "all".
+        packages: Distributions whose versions matter.
+        name: Of an accelerator; "" for the processor.
+    """
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    return (
+        f"{name or processor()}, {os.cpu_count()} cores, {threads} threads, "
+        f"Python {platform.python_version()}, {versions}"
+    )
