@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pathlens.analysis import associations
+from pathlens.analysis import associations, class_paths
 from pathlens.analysis.associating.ledger import note_use
 from pathlens.errors import PathLensError
 from pathlens.recording import write_recording
@@ -247,3 +247,24 @@ def test_a_damaged_ledger_does_not_cost_the_page(tmp_path):
     numbers = json.loads((index.parent / "summary.json").read_text())
     assert numbers["associations"]["tested"] > 0
     assert "count of earlier reports" in str(numbers["left_out"]["associations"])
+
+
+def test_states_and_class_paths_stand_beside_the_baselines(tmp_path):
+    made = make_recording(tmp_path / "made", images=60)
+    other = make_recording(tmp_path / "noise", images=60, seed=1)
+    page = report(made, baselines={"noise": other}, progress=False)
+    states = pd.read_csv(page.parent / "tables" / "states_by_code.csv")
+    assert list(states["code"]) == ["paths"] * 3 + ["noise"] * 3
+    bits = other.bits("block1.conv")
+    expected = (bits.any(axis=0) & ~bits.all(axis=0)).sum()
+    assert (
+        states[(states["code"] == "noise") & (states["layer"] == 1)]["dynamic"].item() == expected
+    )
+    classes = pd.read_csv(page.parent / "tables" / "class_similarity.csv")
+    assert set(classes["code"]) == {"paths", "noise"}
+    data = page_data_of(page)["sections"]
+    assert [row[0] for row in data["states"]["codes"]] == ["paths", "noise"]
+    whole = class_paths(made)
+    between = whole.similarity.to_numpy()[np.triu_indices(3, 1)].mean()
+    own = data["classes"]["network"]["codes"][0]
+    np.testing.assert_allclose(own[1:], [between, whole.chance], atol=1e-3)

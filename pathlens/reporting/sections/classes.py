@@ -21,6 +21,7 @@ from pathlens.reporting.sections.base import (
     layer_label,
     stacked,
 )
+from pathlens.reporting.sections.codes import by_code, drawn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ class ClassFindings:
 
     network: ClassPaths | Gap
     layers: dict[int, ClassPaths | Gap]
+    codes: pd.DataFrame | Gap
 
 
 class Classes(Section[ClassFindings]):
@@ -44,11 +46,14 @@ class Classes(Section[ClassFindings]):
 
     name = "classes"
     kind = "class paths"
-    columns: ClassVar[Columns] = {"class_paths": ("layer", "class", "filter", "rate")}
+    columns: ClassVar[Columns] = {
+        "class_paths": ("layer", "class", "filter", "rate"),
+        "class_similarity": ("code", "layer", "name", "dynamic", "similarity", "chance"),
+    }
 
     def steps(self, layers: int) -> int:
-        """One a layer and one for the network."""
-        return layers + 1
+        """One a layer and two for the network."""
+        return layers + 2
 
     def find(self, context: Context) -> ClassFindings:
         """The whole network first, then layer by layer."""
@@ -60,7 +65,9 @@ class Classes(Section[ClassFindings]):
         for layer in context.layers:
             context.step(f"class paths, layer {layer.index}")
             layers[layer.index] = attempt(partial(class_paths, context.recording, layer.name))
-        return ClassFindings(network, layers)
+        context.step("class paths of other codes")
+        codes = attempt(lambda: by_code(context, lambda data: class_paths(data, None).by_layer))
+        return ClassFindings(network, layers, codes)
 
     def results(self, found: ClassFindings) -> Iterator[Named]:
         """The network's, then the layers'."""
@@ -70,14 +77,36 @@ class Classes(Section[ClassFindings]):
 
     def tables(self, found: ClassFindings) -> dict[str, pd.DataFrame]:
         """Rates by layer, class and filter."""
-        return {"class_paths": stacked(found.layers.items())}
+        import pandas as pd
+
+        codes = found.codes
+        return {
+            "class_paths": stacked(found.layers.items()),
+            "class_similarity": pd.DataFrame() if isinstance(codes, Gap) else codes,
+        }
 
     def data(self, found: ClassFindings, page: PageImages) -> dict[str, Any]:
         """Similarities and trees."""
         return {
-            "network": _drawn(found.network),
-            "layers": [_drawn(result) for result in found.layers.values()],
+            "network": _drawn(found.network) | {"codes": _similarities(found.codes, None)},
+            "layers": [
+                _drawn(result) | {"codes": _similarities(found.codes, index)}
+                for index, result in found.layers.items()
+            ],
         }
+
+
+def _similarities(codes: pd.DataFrame | Gap, layer: int | None) -> list[list[Any]]:
+    """Of each code the mean similarity of two classes, and by chance, in a layer or over all."""
+    if isinstance(codes, Gap):
+        return []
+    if layer is not None:
+        return drawn(codes[codes["layer"] == layer], ["code", "similarity", "chance"])
+    # A layer counts as often as it has dynamic filters, as it does in the network's similarity.
+    weighted = codes[["similarity", "chance"]].mul(codes["dynamic"], axis=0)
+    total = weighted.groupby(codes["code"], sort=False).sum()
+    filters = codes.groupby("code", sort=False)["dynamic"].sum()
+    return drawn(total.div(filters, axis=0).reset_index(), ["code", "similarity", "chance"])
 
 
 def _drawn(found: ClassPaths | Gap) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlens.reporting.sections.base import (
     Section,
     attempt,
 )
+from pathlens.reporting.sections.codes import by_code, drawn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlens.analysis.states.class_states import ClassStates
     from pathlens.analysis.states.state_curves import StateCurves
 
+_COUNTED = ["filters", "high_energy", "mute", "dynamic"]
 SPECIALISTS = 40
 """Specialists in the page's table, at most; the CSV has all."""
 
@@ -35,6 +37,7 @@ class StateFindings:
     states: FilterStates
     curves: StateCurves | Gap
     classes: ClassStates | Gap
+    codes: pd.DataFrame
 
 
 class States(Section[StateFindings]):
@@ -48,6 +51,7 @@ class States(Section[StateFindings]):
             *("layer", "name", "filters", "high_energy", "mute", "dynamic"),
             *("density", "share_dynamic"),
         ),
+        "states_by_code": ("code", "layer", "name", "filters", "high_energy", "mute", "dynamic"),
         "state_curves": (
             *("layer", "name", "images", "high_energy", "mute", "dynamic"),
             "expected_dynamic",
@@ -56,8 +60,8 @@ class States(Section[StateFindings]):
     }
 
     def steps(self, layers: int) -> int:
-        """Three for all layers."""
-        return 3
+        """Four for all layers."""
+        return 4
 
     def find(self, context: Context) -> StateFindings:
         """Count the images of every filter, over all, over parts of them, and in each class."""
@@ -72,7 +76,9 @@ class States(Section[StateFindings]):
         curves = attempt(lambda: state_curves(recording, names, seed=context.seed))
         context.step("filter states in classes")
         classes = attempt(lambda: class_states(recording, names, seed=context.seed))
-        return StateFindings(states, curves, classes)
+        context.step("filter states of other codes")
+        codes = by_code(context, lambda data: filter_states(data, names).by_layer)
+        return StateFindings(states, curves, classes, codes)
 
     def results(self, found: StateFindings) -> Iterator[Named]:
         """The three results."""
@@ -89,6 +95,7 @@ class States(Section[StateFindings]):
         return {
             "filter_states": states.frame,
             "states_by_layer": states.by_layer,
+            "states_by_code": found.codes,
             "state_curves": none if isinstance(curves, Gap) else curves.frame,
             "specialists": none if isinstance(classes, Gap) else _told(classes),
         }
@@ -99,7 +106,13 @@ class States(Section[StateFindings]):
         return {
             "curves": {"gap": curves.reason} if isinstance(curves, Gap) else _curves(curves),
             "classes": {"gap": classes.reason} if isinstance(classes, Gap) else _classes(classes),
+            "codes": drawn(_over_layers(found.codes), ["code", *_COUNTED]),
         }
+
+
+def _over_layers(codes: pd.DataFrame) -> pd.DataFrame:
+    """The counts of each code over all layers shown."""
+    return codes.groupby("code", sort=False)[_COUNTED].sum().reset_index()
 
 
 def _told(classes: ClassStates) -> pd.DataFrame:

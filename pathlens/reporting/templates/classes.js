@@ -18,6 +18,7 @@ function classesChart() {
   const room = box.clientWidth;
   if (!room) return;
   box.replaceChildren(classesFigure(found, room));
+  codesTable("classes-codes", found.codes, ["mean similarity of two classes", "shuffled"], (value) => fixed(value, 3));
 }
 
 function classesFigure(found, room) {

@@ -23,6 +23,16 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A row a code, where other codes stand beside the paths; nothing where none do. */
+function codesTable(id, rows, heads, tell) {
+  const table = byId(id);
+  table.hidden = rows.length < 2;
+  table.replaceChildren(
+    make("thead", {}, make("tr", {}, ...["code", ...heads].map((head, at) => make("th", { scope: "col", className: at ? "" : "text" }, head)))),
+    make("tbody", {}, ...rows.map(([code, ...values]) => make("tr", {}, make("th", { scope: "row", className: "text" }, code),
+      ...values.map((value) => make("td", {}, tell(value)))))));
+}
+
 /** An SVG element; children are elements or text. */
 function draw(tag, attributes = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);

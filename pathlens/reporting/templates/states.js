@@ -83,6 +83,7 @@ function statesFinding() {
 
 function setUpStates() {
   statesTable();
+  codesTable("states-codes", data.sections.states.codes, ["filters", "high-energy", "mute", "dynamic"], count);
   statesFinding();
   watch(byId("states-chart"), statesChart);
   onLayer(statesChart);
