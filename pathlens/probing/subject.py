@@ -32,10 +32,10 @@ class Subject:
     """A recording whose network can be run again on its images.
 
     Attributes:
-        recording: The recording, labelled.
+        recording: The recording.
         network: Its network, in eval mode.
         loader: Its images, in the order of its rows.
-        labels: int64 (images,), positions in the class names.
+        labels: int64 (images,), positions in the class names; -1 where no label is known.
     """
 
     recording: Recording
@@ -94,16 +94,22 @@ class Subject:
             yield places, scores_of(output), path
 
 
-def open_subject(recording: str | FilePath | Recording, data: str | FilePath | None) -> Subject:
+def open_subject(
+    recording: str | FilePath | Recording,
+    data: str | FilePath | None,
+    *,
+    labelled: bool = True,
+) -> Subject:
     """Open the run that a recording lies below, and the images that it was made from.
 
     Args:
-        recording: A labelled recording that lies below its run.
+        recording: A recording that lies below its run.
         data: Where the images are, if not where the run found them.
+        labelled: Whether the labels are needed.
 
     Raises:
         PathLensError: If the run is gone, has another checkpoint or no gates, or the images are
-            others or have no labels.
+            others or have no labels although they are needed.
     """
     source = recording if isinstance(recording, Recording) else open_recording(recording)
     loaded = _its_run(source)
@@ -117,8 +123,9 @@ def open_subject(recording: str | FilePath | Recording, data: str | FilePath | N
             f"The gates of run {loaded.run.name} were trained beside the network and never applied: "
             "changing them changes nothing; give a recording of a decoupled run."
         )
-    labels = source.images["label"].to_numpy(dtype=np.int64)
-    return Subject(source, loaded.network, _its_images(source, loaded, data), labels)
+    if labelled and "label" not in source.images:
+        raise PathLensError(f"{source.folder} has no labels: accuracy cannot be measured.")
+    return Subject(source, loaded.network, _its_images(source, loaded, data), _labels(source))
 
 
 def chosen_rows(subject: Subject, images: int | Ints | None, seed: int) -> Ints:
@@ -156,9 +163,13 @@ def _its_run(source: Recording) -> LoadedRun:
             f"Run {loaded.run.name} has another checkpoint than the recording {source.folder}: it "
             "was trained since; record it again."
         )
-    if "label" not in source.images:
-        raise PathLensError(f"{source.folder} has no labels: accuracy cannot be measured.")
     return loaded
+
+
+def _labels(source: Recording) -> Ints:
+    if "label" not in source.images:
+        return np.full(len(source), -1, dtype=np.int64)
+    return source.images["label"].to_numpy(dtype=np.int64)
 
 
 def _its_images(source: Recording, loaded: LoadedRun, data: str | FilePath | None) -> ImageLoader:
