@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pathlens.analysis import Associations
+    from pathlens.probing.mask_views import Masks
     from pathlens.recording import Recording
 
 _KIND = "associations"
-_MANIFEST = "summary.json"
 _ROWS = 12
 _SHOWN = {
     "concept": "concept",
@@ -29,6 +30,10 @@ _SHOWN = {
     "p_corrected": "p",
     "gain_over_best_single": "gain",
     "beyond_class": "class?",
+    "iou": "IoU",
+    "iou_best_single": "single",
+    "ablation_effect": "ablated",
+    "ablation_effect_random": "random",
 }
 
 
@@ -67,41 +72,125 @@ def associate(
     ] = None,
     out: Annotated[Path | None, Option(help="Folder for the tables and the figure.")] = None,
     seed: Annotated[int, Option(help="Of the split and all that is drawn by chance.")] = 0,
+    masks: Annotated[
+        str | None,
+        Option(
+            help="Hold what is confirmed against masks: their folder, or `dataset` for the data's own.",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    classes: Annotated[
+        Path | None, Option(help="Of the masks: lines `number name` or `red green blue name`.")
+    ] = None,
+    void: Annotated[
+        list[str] | None,
+        Option(help="Unlabelled class: name, number or r,g,b; several times. [default: by name]"),
+    ] = None,
+    ending: Annotated[str, Option(help="What names of masks have more: _L for 001_L.png.")] = "",
+    ablate: Annotated[
+        bool, Option("--ablate", help="Force what is confirmed off: what becomes of the concept?")
+    ] = False,
+    unconfirmed: Annotated[
+        bool, Option("--unconfirmed", help="Measure all that was tested, confirmed or not.")
+    ] = False,
+    strongest: Annotated[
+        int, Option(help="Measure so many at most, those of the largest phi.", min=1)
+    ] = 20,
+    data: Annotated[
+        str | None, Option(help="Where the images are, if not where the run found them.")
+    ] = None,
+    images: Annotated[
+        int, Option(help="Images that masks and ablation are measured on, at most.", min=2)
+    ] = 500,
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps; for masks and ablation.")] = "cpu",
 ) -> None:
-    """Find combinations of filters that go with concepts, and test them on other images."""
-    from dataclasses import replace
+    """Find combinations of filters that go with concepts, and test them on other images.
 
+    With --masks and --ablate the network is run again, to measure what was confirmed.
+    """
     from pathlens.analysis import associations
-    from pathlens.analysis.associating.ledger import note_use
     from pathlens.cli.choose import chosen_recording
+    from pathlens.cli.folder import fresh_folder
     from pathlens.cli.report import named
     from pathlens.concepts import read_concepts
-    from pathlens.errors import PathLensError
     from pathlens.recording import open_recording
 
     source = open_recording(chosen_recording(recording))
+    table = None if concepts is None else read_concepts(concepts)
+    wanted = _masks(masks, classes, void, ending)
+    with fresh_folder(out, _KIND) as folder:
+        found = associations(
+            source,
+            layer or None,
+            table,
+            seed=seed,
+            max_size=max_size,
+            quality=quality,
+            correction=correction,
+            threshold=threshold,
+            sequence=sequence,
+            baselines={name: open_recording(x) for name, x in named(baseline or []).items()},
+        )
+        found = _noted(source, found)
+        if wanted is not None or ablate:
+            from pathlens.probing import measure_combinations
+
+            found = measure_combinations(
+                source,
+                found,
+                masks=wanted,
+                ablate=ablate,
+                concepts=table,
+                threshold=threshold,
+                confirmed_only=not unconfirmed,
+                strongest=strongest,
+                data=data,
+                images=images,
+                seed=seed,
+                device=device,
+            )
+        _print(found)
+        if folder is not None:
+            _write(found, folder, source)
     if out is not None:
-        _refuse_other_kinds(out)
-    found = associations(
-        source,
-        layer or None,
-        None if concepts is None else read_concepts(concepts),
-        seed=seed,
-        max_size=max_size,
-        quality=quality,
-        correction=correction,
-        threshold=threshold,
-        sequence=sequence,
-        baselines={name: open_recording(x) for name, x in named(baseline or []).items()},
-    )
+        typer.echo(f"\nTables and figure: {out}")
+
+
+def _masks(
+    folder: str | None, classes: Path | None, void: list[str] | None, ending: str
+) -> Masks | None:
+    """Where masks are from; what cannot be read is refused before anything is searched."""
+    from pathlens.errors import PathLensError
+
+    if folder is None or folder == "dataset":
+        if classes is not None or void or ending:
+            raise PathLensError(
+                "--classes, --void and --ending are about masks: give --masks FOLDER."
+            )
+        return "dataset" if folder else None
+    if classes is None:
+        raise PathLensError(
+            "What the pixels of the masks mean is not known: give --classes with a file of lines "
+            "`number name` or `red green blue name`."
+        )
+    from pathlens.probing import MaskFolder
+
+    masks = MaskFolder(folder, classes, void or None, ending)
+    masks.read_classes()
+    return masks
+
+
+def _noted(source: Recording, found: Associations) -> Associations:
+    """With the number of questions asked by now, and what was measured for this one before."""
+    from pathlens.analysis.associating.ledger import note_use
+    from pathlens.analysis.measured.combinations import with_measured
+    from pathlens.errors import PathLensError
+
     try:
         found = replace(found, uses=note_use(source, found.question))
     except PathLensError as error:  # of a recording that may only be read, say
         typer.echo(f"Not noted beside the recording: {error}", err=True)
-    _print(found)
-    if out is not None:
-        _write(found, out, source)
-        typer.echo(f"\nTables and figure: {out}")
+    return with_measured(source, found)
 
 
 def _print(found: Associations) -> None:
@@ -114,9 +203,13 @@ def _print(found: Associations) -> None:
 
 def _lines(confirmed: pd.DataFrame) -> list[str]:
     """The strongest confirmed combination of each concept, a line each."""
+    from pathlens.analysis.associating.association_table import UNFILLED
+
     ranked = confirmed.sort_values("phi", ascending=False, kind="stable")
     best = ranked.drop_duplicates("concept")
-    table = best.head(_ROWS)[list(_SHOWN)].rename(columns=_SHOWN)
+    best = best.drop(columns=[name for name in UNFILLED if best[name].isna().all()])
+    shown = {key: head for key, head in _SHOWN.items() if key in best}
+    table = best.head(_ROWS)[list(shown)].rename(columns=shown)
     table["concept"] = table["concept"].str.slice(0, 30)
     table["p"] = [f"{p:.1g}" if p > 0 else "<1e-300" for p in table["p"]]
     text: str = table.to_string(index=False, float_format=lambda x: f"{x:.2f}", na_rep="")
@@ -124,36 +217,21 @@ def _lines(confirmed: pd.DataFrame) -> list[str]:
     return [*text.splitlines(), *([f"and {more} more concepts"] if more > 0 else [])]
 
 
-def _refuse_other_kinds(out: Path) -> None:
-    """Only former associations may be replaced; a report has the same mark but another kind."""
-    from pathlens.errors import PathLensError
-    from pathlens.files import read_json
-
-    if out.is_dir() and any(out.iterdir()):
-        manifest = out / _MANIFEST
-        if not manifest.is_file() or read_json(manifest).get("kind") != _KIND:
-            raise PathLensError(
-                f"{out} holds other files than associations: give an empty or a new folder with "
-                "--out."
-            )
-
-
-def _write(found: Associations, out: Path, source: Recording) -> None:
-    """Write all tables and the figure, or leave what stood there before."""
+def _write(found: Associations, folder: Path, source: Recording) -> None:
+    """Write all tables and the figure."""
     from pathlens.analysis.drawing import figure_bytes
     from pathlens.files import write_bytes, write_json, write_text
-    from pathlens.reporting.swap import swapped_in
+    from pathlens.reporting.swap import MARK
 
     figure = found.plot()
     tables = {"associations": found.frame, "association_baselines": found.baselines}
-    with swapped_in(out.resolve(), _KIND) as fresh:
-        (fresh / "tables").mkdir()
-        for name, table in tables.items():
-            text = table.to_csv(index=False, float_format="%.6g")
-            write_text(fresh / "tables" / f"{name}.csv", text)
-        for kind in ("png", "svg"):
-            write_bytes(fresh / f"associations.{kind}", figure_bytes(figure, kind))
-        write_json(fresh / _MANIFEST, _manifest(found, source))
+    (folder / "tables").mkdir()
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format="%.6g")
+        write_text(folder / "tables" / f"{name}.csv", text)
+    for kind in ("png", "svg"):
+        write_bytes(folder / f"associations.{kind}", figure_bytes(figure, kind))
+    write_json(folder / MARK, _manifest(found, source))
 
 
 def _manifest(found: Associations, source: Recording) -> dict[str, Any]:

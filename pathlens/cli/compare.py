@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlens.analysis.comparing.compare import Comparison
 
 _KIND = "comparison"
-_MANIFEST = "summary.json"
 _TABLES = {
     "frame": "layers",
     "filters": "filters",
@@ -45,22 +44,23 @@ def compare(
 ) -> None:
     """Compare two recordings: which filters changed, which classes moved."""
     from pathlens.analysis.comparing.compare import compare as compare_recordings
+    from pathlens.cli.folder import fresh_folder
     from pathlens.recording import open_recording
     from pathlens.runs import find_recording
 
     first, second = find_recording(a), find_recording(b)
+    with fresh_folder(out, _KIND) as folder:
+        found = compare_recordings(
+            open_recording(first), open_recording(second), layers=layer or None, seed=seed
+        )
+        typer.echo(f"A: {first}\nB: {second}\n{found.summary()}")
+        if found.left_out:
+            typer.echo(f"Left out: {found.left_out}.")
+        if not found.frame.empty:
+            typer.echo("\n".join(["", *_lines(found.frame)]))
+        if folder is not None:
+            _write(found, folder, {"A": str(first), "B": str(second)})
     if out is not None:
-        _refuse_other_kinds(out)
-    found = compare_recordings(
-        open_recording(first), open_recording(second), layers=layer or None, seed=seed
-    )
-    typer.echo(f"A: {first}\nB: {second}\n{found.summary()}")
-    if found.left_out:
-        typer.echo(f"Left out: {found.left_out}.")
-    if not found.frame.empty:
-        typer.echo("\n".join(["", *_lines(found.frame)]))
-    if out is not None:
-        _write(found, out, {"A": str(first), "B": str(second)})
         typer.echo(f"\nTables and figure: {out}")
 
 
@@ -72,38 +72,23 @@ def _lines(frame: pd.DataFrame) -> list[str]:
     return text.splitlines()
 
 
-def _refuse_other_kinds(out: Path) -> None:
-    """Only a former comparison may be replaced; a report has the same mark but another kind."""
-    from pathlens.errors import PathLensError
-    from pathlens.files import read_json
-
-    if out.is_dir() and any(out.iterdir()):
-        manifest = out / _MANIFEST
-        if not manifest.is_file() or read_json(manifest).get("kind") != _KIND:
-            raise PathLensError(
-                f"{out} holds other files than a comparison: give an empty or a new folder with "
-                "--out."
-            )
-
-
-def _write(found: Comparison, out: Path, recordings: dict[str, str]) -> None:
-    """Write all tables and the figure, or leave what stood there before."""
+def _write(found: Comparison, folder: Path, recordings: dict[str, str]) -> None:
+    """Write all tables and the figure."""
     from pathlens.analysis.drawing import figure_bytes
     from pathlens.files import write_bytes, write_json, write_text
-    from pathlens.reporting.swap import swapped_in
+    from pathlens.reporting.swap import MARK
 
     figure = found.plot()
-    with swapped_in(out.resolve(), _KIND) as fresh:
-        for name, title in _TABLES.items():
-            table: pd.DataFrame = getattr(found, name)
-            if len(table):
-                write_text(fresh / f"{title}.csv", table.to_csv(index=False))
-        for kind in ("png", "svg"):
-            write_bytes(fresh / f"comparison.{kind}", figure_bytes(figure, kind))
-        manifest = {
-            "kind": _KIND,
-            **recordings,
-            "summary": found.summary(),
-            "left_out": found.left_out,
-        }
-        write_json(fresh / _MANIFEST, manifest)
+    for name, title in _TABLES.items():
+        table: pd.DataFrame = getattr(found, name)
+        if len(table):
+            write_text(folder / f"{title}.csv", table.to_csv(index=False))
+    for kind in ("png", "svg"):
+        write_bytes(folder / f"comparison.{kind}", figure_bytes(figure, kind))
+    manifest = {
+        "kind": _KIND,
+        **recordings,
+        "summary": found.summary(),
+        "left_out": found.left_out,
+    }
+    write_json(folder / MARK, manifest)

@@ -83,8 +83,8 @@ def _pair(data: DataImages, folder: Path, ending: str) -> dict[str, Path]:
     names = [n for n in find_images(folder) if PurePosixPath(n).suffix.lower() in MASK_SUFFIXES]
     if not names:
         raise PathLensError(f"{folder} holds no masks ({shown(sorted(MASK_SUFFIXES), 9)}).")
-    masks = _by_stem(names, ending)
-    pictures = _by_stem(data.ids)
+    masks = by_stem(names, ending)
+    pictures = by_stem(data.ids)
     both = [stem for stem in pictures if stem in masks]
     if not both:
         raise no_match(f"The folder of masks {folder}", f"masks like {names[0]}", data)
@@ -102,7 +102,7 @@ def _pair(data: DataImages, folder: Path, ending: str) -> dict[str, Path]:
     return {pictures[stem][0]: folder / masks[stem][0] for stem in both}
 
 
-def _by_stem(names: Iterable[str], ending: str = "") -> dict[str, list[str]]:
+def by_stem(names: Iterable[str], ending: str = "") -> dict[str, list[str]]:
     """Names by their path without suffix and `ending`; those without the ending are left out."""
     found = defaultdict(list)
     for name in names:
@@ -114,7 +114,7 @@ def _by_stem(names: Iterable[str], ending: str = "") -> dict[str, list[str]]:
 
 def _counts(image: Path, mask: Path, classes: MaskClasses) -> Ints:
     """Number of unlabelled pixels, then of pixels of every class: int64 (1 + classes,)."""
-    pixels = _codes(mask, classes)
+    pixels = codes_of(mask, classes)
     expected = picture_size(image)
     if pixels.shape != expected:
         raise PathLensError(
@@ -146,7 +146,7 @@ def _tally(pixels: Ints) -> tuple[Ints, Ints]:
     return codes, every[codes]
 
 
-def _codes(path: Path, classes: MaskClasses) -> Ints:
+def codes_of(path: Path, classes: MaskClasses) -> Ints:
     """The mask's class numbers, or colours as one number: int (height, width)."""
     try:
         with Image.open(path) as opened:

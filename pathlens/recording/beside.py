@@ -20,8 +20,15 @@ EXAMPLES = "examples.json"
 """A few explained images: the filters whose ablation changes their decision."""
 CONFIRMATIONS = "confirmations.csv"
 """Which questions the confirmation images have answered; a row a split and question."""
+COMBINATIONS = "combinations.csv"
+"""What masks and ablation say of combinations; a row a combination, concept and question."""
+OVERLAYS = "combination_overlays.json"
+"""A few pictures of where a combination responds, with the outline of its concept."""
 
-_WORDS = ("set", "filters", "class", "mode", "effect", "measure", "condition", "layer", "recording")
+_WORDS = (
+    *("set", "filters", "class", "mode", "effect", "measure", "condition", "layer", "recording"),
+    *("combination", "concept", "question", "ablation_note"),
+)
 """Columns of text in any of the tables."""
 
 
@@ -50,7 +57,7 @@ def read_beside(source: Recording, name: str) -> pd.DataFrame | None:
     except (OSError, ValueError, KeyError) as error:
         raise PathLensError(
             f"{path} is no table about a recording: move it away and measure again with "
-            "`pathlens probe`."
+            f"`pathlens {'associate' if name == COMBINATIONS else 'probe'}`."
         ) from error
     return None if own.empty else own.drop(columns="recording").reset_index(drop=True)
 
@@ -61,12 +68,31 @@ def read_examples(source: Recording) -> list[dict[str, Any]] | None:
     Raises:
         PathLensError: If the file is damaged.
     """
-    path = source.folder / EXAMPLES
+    return _read_entries(source, EXAMPLES, "images", "pathlens probe")
+
+
+def read_overlays(source: Recording) -> list[dict[str, Any]]:
+    """The pictures of combinations beside a recording, an entry a combination, concept and question.
+
+    Each has layer (its name), combination, concept, question and images: a list of image (its id) and
+    picture (a JPEG, base64).
+
+    Raises:
+        PathLensError: If the file is damaged.
+    """
+    return _read_entries(source, OVERLAYS, "combinations", "pathlens associate --masks") or []
+
+
+def _read_entries(
+    source: Recording, name: str, key: str, command: str
+) -> list[dict[str, Any]] | None:
+    """A list in a JSON file beside a recording; None if there is none about it."""
+    path = source.folder / name
     if not path.exists():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        images: list[dict[str, Any]] = content["images"]
-        return images if content["recording"] == source.hash else None
+        entries: list[dict[str, Any]] = content[key]
+        return entries if content["recording"] == source.hash else None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PathLensError(f"{path} is damaged: make it again with `pathlens probe`.") from error
+        raise PathLensError(f"{path} is damaged: make it again with `{command}`.") from error

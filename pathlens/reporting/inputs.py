@@ -9,7 +9,14 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathlens.recording.beside import ABLATIONS, CONFIRMATIONS, EXAMPLES, PATH_SWAPS
+from pathlens.recording.beside import (
+    ABLATIONS,
+    COMBINATIONS,
+    CONFIRMATIONS,
+    EXAMPLES,
+    OVERLAYS,
+    PATH_SWAPS,
+)
 from pathlens.recording.manifest import CONCEPTS
 
 if TYPE_CHECKING:
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
     from pathlens.recording import Recording
 
 _ROOMS = ("pathlens.analysis", "pathlens.recording", "pathlens.reporting")
-_BESIDE = (PATH_SWAPS, ABLATIONS, EXAMPLES, CONFIRMATIONS, CONCEPTS)
+_BESIDE = (PATH_SWAPS, ABLATIONS, EXAMPLES, COMBINATIONS, OVERLAYS, CONFIRMATIONS, CONCEPTS)
 
 
 def fingerprint(

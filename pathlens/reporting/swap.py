@@ -43,7 +43,8 @@ def _refuse_strangers(target: Path, kind: str | None) -> None:
         raise PathLensError(f"{target} is a file: give another folder for the report with --out.")
     if target.is_dir() and any(target.iterdir()) and not _is_of_kind(target, kind):
         raise PathLensError(
-            f"{target} holds other files than a report: give an empty or a new folder with --out."
+            f"{target} holds other files than {kind or 'a report'}: give an empty or a new folder "
+            "with --out."
         )
 
 

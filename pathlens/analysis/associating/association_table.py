@@ -15,24 +15,23 @@ from pathlens.analysis.associating.confirmation import FISHER, SHIFT
 from pathlens.analysis.associating.corrections import CORRECTION_NAMES
 from pathlens.analysis.associating.gains import RIVALS, gain_columns
 from pathlens.analysis.associating.ledger import Question
+from pathlens.analysis.associating.measurements import ABLATION, FURTHER, IOU, measured_words
 from pathlens.analysis.drawing import empty_figure
 from pathlens.analysis.results import Result, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNFILLED = (
-    *("iou", "iou_best_single", "iou_ceiling"),
-    *("ablation_effect", "ablation_effect_random"),
-)
-"""Columns that only pixels or the network can fill; empty here."""
+UNFILLED = (*IOU, *ABLATION, *FURTHER)
+"""Columns that only masks or the network can fill; empty until `with_measured` fills them."""
 
 MAIN_COLUMNS = (
     *("layer", "combination", "concept", "n", "support", "lift", "phi"),
     *("precision", "recall", "f1", "phi_ci_low", "phi_ci_high", "p", "p_corrected", "confirmed"),
     *("gain_over_best_single", "gain_ci_low", "gain_ci_high"),
     *("beyond_class", "within_class_or_low", "within_class_or_high"),
-    *UNFILLED,
+    *IOU,
+    *ABLATION,
 )
 """The columns that every table of associations begins with."""
 
@@ -47,6 +46,7 @@ COLUMNS = (
     *(column for rival in RIVALS[1:] for column in gain_columns(rival)),
     *("soft_single_phi", "sparse_probe_phi"),
     *("within_class_p", "within_class_p_corrected", "within_class_or"),
+    *FURTHER,
 )
 
 
@@ -73,8 +73,13 @@ class Associations(Result):
             Within classes, empty for concepts that classes determine: within_class_or (odds ratio),
             within_class_or_low and within_class_or_high (exact 95 % interval), within_class_p,
             within_class_p_corrected and the verdict beyond_class ("beyond class", "explained by
-            class", "undecidable"). iou, iou_best_single, iou_ceiling, ablation_effect and
-            ablation_effect_random need pixels or the network, and are empty.
+            class", "undecidable").
+            Empty unless measured with masks or the network (`pathlens.probing.measure_combinations`),
+            and then as `pathlens.analysis.measured.combinations` says: iou (of the response map with
+            the concept's pixels), iou_best_single, iou_ceiling, with intervals, iou_gain,
+            iou_ceiling_fixed, quantile and images_with_masks; ablation_effect (change of the concept's
+            read-out with the combination forced off) and ablation_effect_random (with random sets
+            forced off), with intervals, ablation_p_random and ablation_read_out_auroc.
         baselines: A row an association and baseline: layer, name, combination, concept, baseline, phi
             (of the baseline's best combination for the same concept and layer, chosen on discovery
             images) with phi_ci_low and phi_ci_high, difference (phi of the association less that) with
@@ -131,7 +136,8 @@ class Associations(Result):
             f"{len(self.confirmed):,} hold up ({self._tests()}, "
             f"{CORRECTION_NAMES[self.correction]} over all, level {self.level:g})."
         )
-        parts = (said, self._strongest(), self._within(), self._caveat(), self._used())
+        measured = measured_words(self.confirmed)
+        parts = (said, self._strongest(), self._within(), measured, self._caveat(), self._used())
         return " ".join(part for part in parts if part)
 
     def _search(self) -> str:

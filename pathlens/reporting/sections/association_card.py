@@ -1,11 +1,12 @@
-"""The one association that the first screen shows: its images, and what baselines reach."""
+"""The one association that the first screen shows, and pictures of where combinations respond."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pathlens.analysis.associating.measurements import IOU
 from pathlens.reporting.encode import finite
 from pathlens.reporting.sections.base import Context, PageImages
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from pathlens.analysis import Associations
 
+_TOLD = ("layer", "name", "combination", "concept", "confirmed", *IOU)
 EXAMPLES = 5
 """Images of each kind on the card: a row of them."""
 
@@ -28,6 +30,7 @@ class Card:
         images: For each kind of example (hits, false alarms, misses) ids drawn at random.
         counts: For each kind how many images there are.
         rivals: What each baseline's best combination for the same concept and layer reaches.
+        overlays: Pictures of where it responds, each with its image; none where no masks are known.
     """
 
     row: Mapping[str, Any]
@@ -35,6 +38,7 @@ class Card:
     images: Mapping[str, list[str]]
     counts: Mapping[str, int]
     rivals: list[dict[str, Any]]
+    overlays: list[dict[str, str]]
 
     def data(self, page: PageImages) -> dict[str, Any]:
         """What the script draws."""
@@ -44,6 +48,7 @@ class Card:
             "images": {kind: page.known(ids) for kind, ids in self.images.items()},
             "counts": dict(self.counts),
             "rivals": self.rivals,
+            "overlays": self.overlays,
         }
 
 
@@ -60,8 +65,16 @@ def strongest(frame: pd.DataFrame) -> tuple[pd.Series, bool] | None:
     return chosen.sort_values("phi", ascending=False, kind="stable").iloc[0], bool(len(gaining))
 
 
-def card_of(context: Context, found: Associations) -> Card | None:
-    """The card of the strongest confirmed association; None if none was confirmed."""
+def card_of(
+    context: Context, found: Associations, drawn: Sequence[Mapping[str, Any]]
+) -> Card | None:
+    """The card of the strongest confirmed association; None if none was confirmed.
+
+    Args:
+        context: What is looked at.
+        found: The associations.
+        drawn: What `overlays_of` gave for them.
+    """
     from pathlens.analysis.associating.association_examples import association_examples
 
     best = strongest(found.frame)
@@ -79,13 +92,42 @@ def card_of(context: Context, found: Associations) -> Card | None:
     )
     ids = context.recording.images["image"].to_numpy()
     shown = {kind: [str(image) for image in ids[rows]] for kind, rows in examples.shown.items()}
+    keys = ("name", "combination", "concept")
+    own = [one["images"] for one in drawn if all(one[key] == row[key] for key in keys)]
     return Card(
         {str(key): row[key] for key in row.index},
         gaining,
         shown,
         examples.counts,
         _rivals(context, found, row),
+        own[0] if own else [],
     )
+
+
+def overlays_of(context: Context, found: Associations) -> list[dict[str, Any]]:
+    """Pictures of where combinations of these associations respond, as far as they were drawn.
+
+    Returns:
+        An entry a combination and concept: layer (number), name, combination, concept, confirmed, iou,
+        iou_best_single, iou_ceiling, hits (how many images its pictures were drawn from) and images (a
+        list of image and picture, a JPEG in base64), in the order in which they were chosen.
+
+    Raises:
+        PathLensError: If the file beside the recording is damaged.
+    """
+    from pathlens.recording.beside import read_overlays
+
+    rows = {
+        (row["name"], row["combination"], row["concept"]): row
+        for row in found.frame.to_dict("records")
+    }
+    entries = []
+    for one in read_overlays(context.recording):
+        row = rows.get((one["layer"], one["combination"], one["concept"]))
+        if row is not None and one["question"] == found.question.id and one["images"]:
+            told = {name: finite(row[name], 4) for name in _TOLD}
+            entries.append({**told, "hits": one["hits"], "images": one["images"]})
+    return entries
 
 
 def _rivals(context: Context, found: Associations, row: pd.Series) -> list[dict[str, Any]]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathlens.analysis.associating.association_table import COLUMNS
 from pathlens.analysis.associating.code_baselines import COLUMNS as BASELINE_COLUMNS
+from pathlens.analysis.associating.measurements import ABLATION, IOU
 from pathlens.errors import PathLensError
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.association_card import Card, card_of
+from pathlens.reporting.sections.association_card import Card, card_of, overlays_of
 from pathlens.reporting.sections.base import (
     Columns,
     Context,
@@ -30,18 +31,28 @@ _DRAWN = (
     *("layer", "name", "combination", "concept", "n", "support", "lift", "phi", "precision"),
     *("recall", "phi_ci_low", "phi_ci_high", "p_corrected", "confirmed", "beyond_class"),
     *("gain_over_best_single", "gain_ci_low", "gain_ci_high"),
+    *IOU,
+    *("iou_ci_low", "iou_ci_high"),
+    *ABLATION,
+    *("ablation_effect_ci_low", "ablation_effect_ci_high"),
+    *("ablation_effect_random_low", "ablation_effect_random_high"),
 )
 """Columns of the page's table."""
+_HOW_TO_MEASURE = {
+    "iou": ("how response maps fit masks", "--masks FOLDER --classes FILE"),
+    "ablation_effect": ("what forcing a combination off changes", "--ablate"),
+}
 ROWS = 2000
 """Largest number of associations in the page's table; the CSV has all."""
 
 
 @dataclass(frozen=True)
 class AssociationFindings:
-    """All associations, and the one that stands in the first screen."""
+    """All associations, the one that stands in the first screen, and pictures of some."""
 
     table: Associations | Gap
     card: Card | None
+    overlays: list[dict[str, Any]]
 
 
 class AssociationTable(Section[AssociationFindings]):
@@ -74,11 +85,10 @@ class AssociationTable(Section[AssociationFindings]):
             )
         )
         if isinstance(found, Gap):
-            return AssociationFindings(found, None)
-        card = attempt(lambda: card_of(context, found))
-        return AssociationFindings(
-            _counted(context, found), None if isinstance(card, Gap) else card
-        )
+            return AssociationFindings(found, None, [])
+        found, drawn = _measured(context, _counted(context, found))
+        card = attempt(lambda: card_of(context, found, drawn))
+        return AssociationFindings(found, None if isinstance(card, Gap) else card, drawn)
 
     def results(self, found: AssociationFindings) -> Iterator[Named]:
         """One result for all layers."""
@@ -107,6 +117,8 @@ class AssociationTable(Section[AssociationFindings]):
             "associations": {
                 "tested": len(table.frame),
                 "confirmed": int(table.frame["confirmed"].sum()),
+                "with_iou": int(table.frame["iou"].notna().sum()),
+                "with_ablation": int(table.frame["ablation_effect"].notna().sum()),
                 "searched": {key: finite(value) for key, value in table.searched.items()},
             }
         }
@@ -124,10 +136,39 @@ class AssociationTable(Section[AssociationFindings]):
             "columns": [str(column) for column in kept.columns],
             "rows": [[finite(value, 4) for value in row] for row in kept.itertuples(index=False)],
             "card": None if found.card is None else found.card.data(page),
+            "overlays": found.overlays,
+            "unmeasured": _unmeasured(table),
             "total": len(ordered),
             "summary": table.summary(),
             "left_out": table.left_out,
         }
+
+
+def _measured(context: Context, found: Associations) -> tuple[Associations, list[dict[str, Any]]]:
+    """With what was measured of them, and pictures; a damaged file beside the recording is told."""
+    from pathlens.analysis.measured.combinations import with_measured
+    from pathlens.analysis.results import join_notes
+
+    try:
+        found = with_measured(context.recording, found)
+        return found, overlays_of(context, found)
+    except PathLensError as error:
+        note = f"what masks and ablation say ({str(error).rstrip('.')})"
+        return replace(found, left_out=join_notes([found.left_out, note])), []
+
+
+def _unmeasured(found: Associations) -> str:
+    """What was not measured of any association, and how to; "" where nothing is missing."""
+    held = found.confirmed
+    missing = [column for column in _HOW_TO_MEASURE if held[column].isna().all()]
+    if held.empty or not missing:
+        return ""
+    words, options = zip(*(_HOW_TO_MEASURE[column] for column in missing), strict=True)
+    return (
+        f"Not measured: {' and '.join(words)}. Run “pathlens associate RECORDING "
+        f"{' '.join(options)}” with the --concepts, --layer and --seed of this report, where the "
+        "network and its images are, and make the report again."
+    )
 
 
 def _counted(context: Context, found: Associations) -> Associations:

@@ -12,6 +12,22 @@ function associationExamples(card) {
     make("dd", {}, pictureStrip(card.images[kind]))]));
 }
 
+/** What masks and ablation say of the combination, as far as that was measured. */
+function measuredLines(card) {
+  const { row } = card;
+  const lines = [];
+  if (row.iou !== null) {
+    lines.push(make("p", {}, `Where it responds, held against the pixels of “${row.concept}”: `, make("b", {}, `IoU ${number(row.iou, 3)} [${number(row.iou_ci_low, 3)}, ${number(row.iou_ci_high, 3)}]`),
+      `; its layer's best single filter ${number(row.iou_best_single, 3)}, at most possible ${number(row.iou_ceiling, 3)}.`));
+  }
+  if (card.overlays.length) lines.push(overlayStrip(card.overlays.slice(0, 3), 102));
+  if (row.ablation_effect !== null) {
+    lines.push(make("p", {}, "Forced off, the read-out of the concept changes by ", make("b", {}, interval(row, "ablation_effect", "ablation_effect_ci_low", "ablation_effect_ci_high")),
+      ` (log odds; AUROC of the read-out ${number(row.ablation_read_out_auroc)}); with random sets like it by ${interval(row, "ablation_effect_random", "ablation_effect_random_low", "ablation_effect_random_high")}.`));
+  }
+  return lines;
+}
+
 function setUpAssociationCard() {
   const found = data.sections.associations;
   const body = byId("association-card-body");
@@ -34,5 +50,6 @@ function setUpAssociationCard() {
     make("p", {}, "Of the images routed through ", make("b", {}, named), ` of layer ${row.layer}, `, make("b", {}, percent(row.precision)), ` ${conceptWords(row.concept)}.`),
     make("p", {}, `φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}, corrected p ${probability(row.p_corrected)}. Beside it, ${beside.join("; ")}.`),
     associationExamples(card),
+    ...measuredLines(card),
     make("p", { className: "soft" }, "Images drawn at random from the half that was not searched. ", show));
 }

@@ -1,5 +1,5 @@
 // The table of associations: sort by any column, find by text, and mark the filters in the barcode.
-const table = { rows: [], sort: "p_corrected", up: true, most: 25 };
+const table = { rows: [], columns: [], sort: "p_corrected", up: true, most: 25 };
 const number = (value, digits = 2) => fixed(value, digits);
 const interval = (row, key, low, high) => (row[key] === null ? "–" : `${number(row[key])} [${number(row[low])}, ${number(row[high])}]`);
 // Lift is precision over the share among all images, so that the share is their quotient.
@@ -15,6 +15,8 @@ const COLUMNS = [
   { key: "recall", head: "recall", show: (row) => percent(row.recall) },
   { key: "p_corrected", head: "corrected p", show: (row) => probability(row.p_corrected) },
   { key: "gain_over_best_single", head: "gain in φ", hint: "95 % interval", show: (row) => interval(row, "gain_over_best_single", "gain_ci_low", "gain_ci_high") },
+  { key: "iou", head: "IoU", hint: "best single filter, ceiling", measured: true, show: (row) => (row.iou === null ? "–" : `${number(row.iou, 3)} (${number(row.iou_best_single, 3)}, ${number(row.iou_ceiling, 3)})`) },
+  { key: "ablation_effect", head: "ablated", hint: "random sets", measured: true, show: (row) => (row.ablation_effect === null ? "–" : `${number(row.ablation_effect)} (${number(row.ablation_effect_random)})`) },
   { key: "beyond_class", head: "beyond the class", text: true, show: (row) => row.beyond_class || "–" },
   { key: "confirmed", head: "confirmed", show: (row) => (row.confirmed ? "✓" : "no") },
 ];
@@ -39,14 +41,14 @@ function rowsWanted() {
 
 function associationsTable() {
   const rows = rowsWanted();
-  const heads = COLUMNS.map((column) => {
+  const heads = table.columns.map((column) => {
     const button = make("button", { type: "button" }, column.head + (table.sort === column.key ? (table.up ? " ▲" : " ▼") : ""),
       ...(column.hint ? [make("span", { className: "hint" }, column.hint)] : []));
     button.addEventListener("click", () => {
       table.up = table.sort === column.key ? !table.up : ["layer", "combination", "concept", "p_corrected"].includes(column.key);
       table.sort = column.key;
       associationsTable();
-      byId("associations-table").querySelectorAll("th button")[COLUMNS.indexOf(column)].focus();
+      byId("associations-table").querySelectorAll("th button")[table.columns.indexOf(column)].focus();
     });
     const cell = make("th", { scope: "col", className: column.text ? "text" : "" }, button);
     if (table.sort === column.key) cell.setAttribute("aria-sort", table.up ? "ascending" : "descending");
@@ -67,7 +69,7 @@ function associationRow(row) {
     byId("barcode").scrollIntoView();
   });
   return make("tr", { className: row.confirmed ? "" : "unconfirmed" },
-    make("td", {}, show), ...COLUMNS.map((column) => make("td", { className: column.text ? "text" : "" }, column.show(row))));
+    make("td", {}, show), ...table.columns.map((column) => make("td", { className: column.text ? "text" : "" }, column.show(row))));
 }
 
 const filtersOf = (row) => row.combination.split("+").map(Number);
@@ -91,6 +93,22 @@ function bestAssociation() {
     `(φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}, corrected p ${probability(row.p_corrected)}, ${count(row.n)} images not searched${single}).`;
 }
 
+const filtersWords = (row) => (row.combination.includes("+") ? `filters ${row.combination.replaceAll("+", " + ")}` : `filter ${row.combination}`);
+
+/** Pictures of where a combination responds, with the outline of its concept. */
+const overlayStrip = (images, width) => make("p", {}, ...images.flatMap((each) =>
+  [make("img", { alt: each.image, title: each.image, width, src: `data:image/jpeg;base64,${each.picture}` }), " "]));
+
+const iouWords = (row) => `IoU ${number(row.iou, 3)} (best single filter ${number(row.iou_best_single, 3)}, at most ${number(row.iou_ceiling, 3)})`;
+
+function overlayCards(entries) {
+  byId("associations-overlays").hidden = !entries.length;
+  byId("associations-overlay-cards").append(...entries.map((one) => make("article", { className: "brief" },
+    make("h4", {}, one.concept),
+    make("p", { className: "soft" }, `${filtersWords(one)} of layer ${one.layer}${one.confirmed ? "" : ", not confirmed"}; ${iouWords(one)}; ${plural(one.images.length, "picture")} of ${count(one.hits)}`),
+    overlayStrip(one.images, 92))));
+}
+
 function setUpAssociations() {
   const found = data.sections.associations;
   if (found.gap) {
@@ -102,6 +120,10 @@ function setUpAssociations() {
   table.rows = found.rows.map((row) => Object.fromEntries(row.map((value, i) => [found.columns[i], value])));
   const cut = found.total > table.rows.length ? ` The page holds the first ${count(table.rows.length)} of ${count(found.total)} rows; tables/associations.csv has all.` : "";
   byId("associations-finding").textContent = found.summary + cut;
+  table.columns = COLUMNS.filter((column) => !column.measured || table.rows.some((row) => row[column.key] !== null));
+  byId("associations-unmeasured").hidden = !found.unmeasured;
+  byId("associations-unmeasured").textContent = found.unmeasured;
+  overlayCards(found.overlays);
   byId("associations-confirmed").checked = table.rows.some((row) => row.confirmed);
   bestAssociation();
   for (const id of ["search", "confirmed", "layer", "gain"]) {
