@@ -19,18 +19,21 @@ if TYPE_CHECKING:
     from pathlens.recorder import record
     from pathlens.recording import Recording, open_recording, write_recording
     from pathlens.reporting import report
+    from pathlens.skipping import SkippingNetwork, skip
     from pathlens.training import load, train
 
 _HOME = {
     "DecoupledNetwork": "pathlens.decoupling",
     "PathLensError": "pathlens.errors",
     "Recording": "pathlens.recording",
+    "SkippingNetwork": "pathlens.skipping",
     "browse": "pathlens.exploring",
     "decouple": "pathlens.decoupling",
     "load": "pathlens.training",
     "open_recording": "pathlens.recording",
     "record": "pathlens.recorder",
     "report": "pathlens.reporting",
+    "skip": "pathlens.skipping",
     "train": "pathlens.training",
     "write_recording": "pathlens.recording",
 }
@@ -41,6 +44,7 @@ __all__ = [
     "DecoupledNetwork",
     "PathLensError",
     "Recording",
+    "SkippingNetwork",
     "__version__",
     "analysis",
     "browse",
@@ -50,6 +54,7 @@ __all__ = [
     "probing",
     "record",
     "report",
+    "skip",
     "train",
     "write_recording",
 ]

@@ -1,0 +1,154 @@
+"""Finding out on this machine where skipping pays, and how batches are best run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pathlens.skipping.channels import Kept, granule
+from pathlens.skipping.plan import Plan
+from pathlens.skipping.steps.convolution import Convolution
+from pathlens.skipping.steps.gating import Decide
+from pathlens.skipping.weights import Filters
+
+if TYPE_CHECKING:
+    from pathlens.skipping.network import SkippingNetwork
+
+Mode = Literal["each", "union", "dense"]
+"""How a batch runs: one image at a time; the filters that any image has on, with masks; or all filters,
+with masks."""
+
+MODES: tuple[Mode, ...] = ("each", "union", "dense")
+
+_DENSITIES = (0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found.
+
+    Attributes:
+        dense_from: Share of filters on from which a layer runs dense, by name; 1 for never.
+        modes: Batch size to the fastest mode.
+        seconds: (batch size, mode) to the time of one batch.
+    """
+
+    dense_from: dict[str, float]
+    modes: dict[int, Mode]
+    seconds: dict[tuple[int, Mode], float]
+
+
+def calibrate(
+    network: SkippingNetwork,
+    plan: Plan,
+    images: tuple[Tensor, ...],
+    sizes: Sequence[int],
+    turns: int,
+    seed: int,
+) -> Calibration:
+    """Time layers and batches; thresholds of layers are kept only if the whole is faster with them."""
+    generator = np.random.default_rng(seed)
+    decides = [step for step in plan.steps if isinstance(step, Decide)]
+    found = {
+        step.layer: _dense_from(step, turns, generator)
+        for step in plan.steps
+        if isinstance(step, Convolution) and step.layer is not None
+    }
+    single = tuple(argument[:1] for argument in images)
+    never = {step.layer: 1.0 for step in decides}
+    runs = [_with(network, decides, choice, single) for choice in (never, found)]
+    before, after = _times(runs, turns, network.device)
+    _set(decides, found if after < before else never)
+    seconds: dict[tuple[int, Mode], float] = {}
+    for size in sorted({*sizes, 1}):
+        batch = tuple(argument[:size] for argument in images)
+        timed = _times([_in_mode(network, batch, mode) for mode in MODES], turns, network.device)
+        seconds.update({(size, mode): t for mode, t in zip(MODES, timed, strict=True)})
+    return Calibration(
+        dense_from={network.layers[step.layer].name: step.dense_from for step in decides},
+        modes={size: _fastest(seconds, size) for size, _ in seconds},
+        seconds=seconds,
+    )
+
+
+def _fastest(seconds: dict[tuple[int, Mode], float], size: int) -> Mode:
+    return min(MODES, key=lambda mode: seconds[size, mode])
+
+
+def _with(
+    network: SkippingNetwork, decides: list[Decide], choice: dict[int, float], x: tuple[Tensor, ...]
+) -> Callable[[], object]:
+    def run() -> None:
+        _set(decides, choice)
+        network.run_in_mode(x, "union")
+
+    return run
+
+
+def _in_mode(network: SkippingNetwork, x: tuple[Tensor, ...], mode: Mode) -> Callable[[], object]:
+    return lambda: network.run_in_mode(x, mode)
+
+
+def _set(decides: list[Decide], choice: dict[int, float]) -> None:
+    for step in decides:
+        step.dense_from = choice.get(step.layer, 1.0)
+
+
+def _times(calls: Sequence[Callable[[], object]], turns: int, device: torch.device) -> list[float]:
+    """Shortest time of each call, in seconds; they take turns, so that a busy machine hits all."""
+    taken = [[0.0] * (turns + 1) for _ in calls]
+    for turn in range(turns + 1):
+        for number, call in enumerate(calls):
+            start = time.perf_counter()
+            call()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            taken[number][turn] = time.perf_counter() - start
+    return [min(times[1:]) for times in taken]
+
+
+def _dense_from(step: Convolution, turns: int, generator: np.random.Generator) -> float:
+    """The least density from which the layer is as fast with all its filters; 1 if none is."""
+    filters = step.filters
+    shape = (1, *filters.size[1:])
+    x = torch.ones(shape, dtype=filters.weights.dtype, device=filters.weights.device)
+    factors = torch.ones(1, len(filters.weights), 1, 1, dtype=x.dtype, device=x.device)
+    for density in _DENSITIES:
+        outputs = _some(len(filters.weights), density, generator)
+        inputs = step.all_inputs
+        some = x
+        if step.inputs is not None:
+            inputs = _some(inputs.channels, density, generator)
+            some = x[:, : inputs.places]
+        calls = [
+            partial(_skipping, filters, some, inputs, outputs),
+            partial(_densely, filters, x, factors),
+        ]
+        skipping, dense = _times(calls, turns, x.device)
+        if dense <= skipping:
+            return density
+    return 1.0
+
+
+def _skipping(filters: Filters, x: Tensor, inputs: Kept, outputs: Kept) -> None:
+    filters.run(x, filters.gathered(inputs, outputs))
+
+
+def _densely(filters: Filters, x: Tensor, factors: Tensor) -> None:
+    filters.run(x, filters.whole).mul_(factors)
+
+
+def _some(channels: int, density: float, generator: np.random.Generator) -> Kept:
+    chosen = np.flatnonzero(generator.random(channels) < density)
+    unit = granule(channels)
+    places = min(channels, max(1, -(-len(chosen) // unit)) * unit)
+    index = np.full(places, channels)
+    index[: len(chosen)] = chosen[:places]
+    return Kept(index, channels)

@@ -1,0 +1,50 @@
+"""The steps of a network for one size of picture, and carrying them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from pathlens.decoupling import NotGated
+from pathlens.skipping.processor import LAST
+from pathlens.skipping.run import Run
+from pathlens.skipping.steps.base import Step
+from pathlens.skipping.tracing import Trace
+
+
+@dataclass
+class Plan:
+    """The steps of a network for one size of picture.
+
+    Attributes:
+        steps: In running order.
+        dead: After each step, the slots whose values nobody reads any more.
+        slots: Number of slots.
+        kept: Number of `Kept` of a run.
+        inputs: Slots of the network's inputs.
+        outputs: Slots of what it returns.
+        fallbacks: Layers whose filters or inputs could not be skipped everywhere, with the reason.
+        trace: The run that it was made from.
+    """
+
+    steps: list[Step]
+    dead: list[tuple[int, ...]]
+    slots: int
+    kept: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    fallbacks: tuple[NotGated, ...]
+    trace: Trace = field(repr=False)
+
+    def carry_out(self, run: Run, args: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs for the network's arguments, in ordinary memory order."""
+        for slot, argument in zip(self.inputs, args, strict=True):
+            pictures = argument.dim() == 4
+            run.values[slot] = argument.contiguous(memory_format=LAST) if pictures else argument
+        for step, dead in zip(self.steps, self.dead, strict=True):
+            step(run)
+            for slot in dead:
+                run.values[slot] = None
+        return [run.values[slot].contiguous() for slot in self.outputs]

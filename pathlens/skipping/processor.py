@@ -1,0 +1,278 @@
+"""What the steps of a plan compute with: compiled loops where they exist, torch elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pathlens.skipping.blocks import Blocks, Shape
+from pathlens.skipping.channels import Kept
+
+LAST = torch.channels_last
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What follows a convolution at once.
+
+    Attributes:
+        name: Name in ATen: "relu", "hardtanh", "hardswish", "silu"; "" for nothing.
+        bounds: Of a hardtanh.
+    """
+
+    name: str = ""
+    bounds: tuple[float, ...] = ()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it, in place where torch can."""
+        if self.name == "relu":
+            return x.relu_()
+        if self.name == "hardtanh":
+            return F.hardtanh(x, self.bounds[0], self.bounds[1], inplace=True)
+        if self.name == "hardswish":
+            return F.hardswish(x, inplace=True)
+        return F.silu(x, inplace=True) if self.name == "silu" else x
+
+
+class Processor:
+    """Plain torch, on any device and in any precision."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device = device
+        self.dtype = dtype
+
+    def pack(self, weights: Tensor, shape: Shape, size: tuple[int, ...]) -> Tensor:
+        """Weights (filters, inputs, height, width) as `convolve` likes them best."""
+        return weights.contiguous(memory_format=LAST)
+
+    def convolve(
+        self, x: Tensor, weights: Tensor, bias: Tensor | None, shape: Shape, act: Activation
+    ) -> Tensor:
+        """Convolution and activation."""
+        return act(F.conv2d(x, weights, bias, *_of(shape)))
+
+    def gather(self, store: Tensor, rows: Kept | None, columns: Kept | None) -> Tensor:
+        """Weights (rows, columns, taps) of a store (filters + 1, taps, inputs + 1); all for None."""
+        picked = store[:-1] if rows is None else store.index_select(0, rows.on(self.device))
+        if columns is None:
+            picked = picked[:, :, :-1]
+        else:
+            picked = picked.index_select(2, columns.on(self.device))
+        return picked.transpose(1, 2)
+
+    def gather_briefly(
+        self,
+        store: Tensor,
+        rows: Kept | None,
+        columns: Kept | None,
+        taps: tuple[int, ...],
+        shape: Shape,
+        size: tuple[int, ...],
+    ) -> Tensor:
+        """Weights (rows, columns, height, width) that the next call of this thread may overwrite.
+
+        Args:
+            store: (filters + 1, taps, inputs + 1), zeros for holes.
+            rows: The filters; None for all.
+            columns: The inputs; None for all.
+            taps: Height and width of the kernel.
+            shape: Stride, padding, dilation.
+            size: Shape of one image's input with these columns.
+        """
+        weights = self.gather(store, rows, columns)
+        return weights.reshape(*weights.shape[:2], *taps)
+
+    def pick(self, values: Tensor, kept: Kept) -> Tensor:
+        """The numbers of the channels that are kept, of values (channels + 1, ...)."""
+        return values.index_select(0, kept.on(self.device))
+
+    def shift(
+        self, store: Tensor, rows: Kept | None, columns: Kept, absent: Tensor, bias: Tensor
+    ) -> Tensor:
+        """`bias` (rows,) less what the weights of `columns` make of `absent` (inputs + 1,)."""
+        index = columns.on(self.device)
+        return bias - torch.mv(self.gather(store, rows, columns)[:, :, 0], absent[index])
+
+    def pool(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
+        """Mean over pixels, (N, channels); `base` (channels,) for channels that are absent."""
+        mean = x.mean(dim=(2, 3), dtype=base.dtype)
+        return mean if kept.whole else self._put(mean, kept, base.expand(len(x), -1).clone())
+
+    def scatter(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
+        """All channels of a compact value, with `base` (channels,) for those that are absent."""
+        full = base.view(1, -1, *[1] * (x.dim() - 2)).expand(len(x), -1, *x.shape[2:]).clone()
+        return self._put(x, kept, full)
+
+    def _put(self, x: Tensor, kept: Kept, full: Tensor) -> Tensor:
+        places, channels = self._filled(kept)
+        return full.index_copy_(1, channels, x if places is None else x.index_select(1, places))
+
+    def _filled(self, kept: Kept) -> tuple[Tensor | None, Tensor]:
+        """Places that are no holes, None for all, and the channels there."""
+        if len(kept.filled) == kept.places:
+            return None, kept.on(self.device)
+        channels = torch.from_numpy(kept.index[kept.filled]).to(self.device)
+        return torch.from_numpy(kept.filled).to(self.device), channels
+
+    def scatter_add(self, x: Tensor, kept: Kept, into: Tensor, *, rectify: bool) -> Tensor:
+        """`into`, which may be overwritten, plus a compact value, then ReLU if asked for."""
+        places, channels = self._filled(kept)
+        into.index_add_(1, channels, x if places is None else x.index_select(1, places))
+        return into.relu_() if rectify else into
+
+    def affine(
+        self, x: Tensor, kept: Kept, scale: Tensor, shift: Tensor, *, rectify: bool
+    ) -> Tensor:
+        """X · scale + shift by channel, both (channels + 1,), then ReLU if asked for."""
+        if kept.whole:
+            scale, shift = scale[:-1], shift[:-1]
+        else:
+            index = kept.on(self.device)
+            scale, shift = scale[index], shift[index]
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        result = torch.addcmul(shift.view(shape), x, scale.view(shape))
+        return result.relu_() if rectify else result
+
+
+def _of(shape: Shape) -> tuple[Any, ...]:
+    return shape.stride, shape.padding, shape.dilation, shape.groups
+
+
+class Compiled(Processor):
+    """Single precision on the processor: compiled loops, and oneDNN where torch has it."""
+
+    ATTRIBUTES: ClassVar = {
+        "": "none",
+        "relu": "relu",
+        "hardtanh": "hardtanh",
+        "hardswish": "hardswish",
+        "silu": "swish",
+    }
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"), torch.float32)
+        from pathlens.skipping import kernels
+
+        self.kernels = kernels
+        self.blocks = Blocks(self.pack)
+
+    @cached_property
+    def _fused(self) -> Any:
+        """Torch's convolution with an activation in it; None where it was built without oneDNN."""
+        if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            return None
+        return getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+
+    def pack(self, weights: Tensor, shape: Shape, size: tuple[int, ...]) -> Tensor:
+        """As `Processor` does."""
+        weights = super().pack(weights, shape, size)
+        if self._fused is None:
+            return weights
+        packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+            weights, shape.padding, shape.stride, shape.dilation, shape.groups, list(size)
+        )
+        return packed
+
+    def convolve(
+        self, x: Tensor, weights: Tensor, bias: Tensor | None, shape: Shape, act: Activation
+    ) -> Tensor:
+        """As `Processor` does."""
+        if self._fused is None:
+            return super().convolve(x, weights, bias, shape, act)
+        made: Tensor = self._fused(
+            x, weights, bias, shape.padding, shape.stride, shape.dilation, shape.groups,
+            self.ATTRIBUTES[act.name], act.bounds, "",
+        )  # fmt: skip
+        return made
+
+    def gather_briefly(
+        self,
+        store: Tensor,
+        rows: Kept | None,
+        columns: Kept | None,
+        taps: tuple[int, ...],
+        shape: Shape,
+        size: tuple[int, ...],
+    ) -> Tensor:
+        """As `Processor` does."""
+        filters = store.shape[0] - 1 if rows is None else rows.places
+        inputs = store.shape[2] - 1 if columns is None else columns.places
+        blocks = self.blocks.find((filters, inputs, *taps), shape, size) if self._fused else None
+        if blocks is None:
+            return super().gather_briefly(store, rows, columns, taps, shape, size)
+        self.kernels.gather(
+            store.numpy(),
+            np.arange(filters) if rows is None else rows.index,
+            np.arange(inputs) if columns is None else columns.index,
+            blocks.numbers,
+        )
+        return blocks.weights
+
+    def pick(self, values: Tensor, kept: Kept) -> Tensor:
+        """As `Processor` does."""
+        return torch.from_numpy(values.numpy()[kept.index])
+
+    def shift(
+        self, store: Tensor, rows: Kept | None, columns: Kept, absent: Tensor, bias: Tensor
+    ) -> Tensor:
+        """As `Processor` does."""
+        bias = bias.clone()
+        index = np.arange(len(bias)) if rows is None else rows.index
+        self.kernels.shift(store.numpy(), index, columns.index, absent.numpy(), bias.numpy())
+        return bias
+
+    def pool(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
+        """As `Processor` does."""
+        if len(x) > 1:
+            return super().pool(x, kept, base)
+        into = torch.empty(1, kept.channels)
+        self.kernels.pool(rows_of(x), kept.index, base.numpy(), into.numpy()[0])
+        return into
+
+    def scatter(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
+        """As `Processor` does."""
+        if x.dim() != 4:
+            return super().scatter(x, kept, base)
+        into = torch.empty(len(x), kept.channels, *x.shape[2:], memory_format=LAST)
+        self.kernels.scatter(rows_of(x), kept.index, base.numpy(), rows_of(into))
+        return into
+
+    def scatter_add(self, x: Tensor, kept: Kept, into: Tensor, *, rectify: bool) -> Tensor:
+        """As `Processor` does."""
+        if x.dim() != 4:
+            return super().scatter_add(x, kept, into, rectify=rectify)
+        into = into.contiguous(memory_format=LAST)
+        self.kernels.scatter_add(rows_of(x), kept.index, rectify, rows_of(into))
+        return into
+
+    def affine(
+        self, x: Tensor, kept: Kept, scale: Tensor, shift: Tensor, *, rectify: bool
+    ) -> Tensor:
+        """As `Processor` does."""
+        if x.dim() != 4:
+            return super().affine(x, kept, scale, shift, rectify=rectify)
+        x = x.contiguous(memory_format=LAST)
+        into = torch.empty_like(x)
+        self.kernels.affine(
+            rows_of(x), kept.index, scale.numpy(), shift.numpy(), rectify, rows_of(into)
+        )
+        return into
+
+
+def rows_of(x: Tensor) -> Any:
+    """Pictures (N, C, H, W) as an array of pixels (N · H · W, C), channels last."""
+    pixels = x.contiguous(memory_format=LAST).permute(0, 2, 3, 1)
+    return pixels.reshape(-1, x.shape[1]).numpy()
+
+
+def processor_for(device: torch.device, dtype: torch.dtype, *, compiled: bool = True) -> Processor:
+    """The fastest there is; plain torch if `compiled` is False."""
+    if compiled and device.type == "cpu" and dtype == torch.float32:
+        return Compiled()
+    return Processor(device, dtype)

@@ -1,0 +1,216 @@
+"""Asking the gating modules, and applying gates where no convolution could do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pathlens.decoupling import DecoupledNetwork
+from pathlens.decoupling.gating import GatingModule
+from pathlens.skipping.channels import Kept, everything, granule
+from pathlens.skipping.processor import LAST, Compiled, Processor
+from pathlens.skipping.run import Run
+from pathlens.skipping.steps.base import Step
+
+
+class Pool(Step):
+    """The mean over pixels that gating modules read, of all channels, once for all that read it."""
+
+    def __init__(
+        self, processor: Processor, source: int, target: int, kept: int | None, absent: Tensor
+    ) -> None:
+        super().__init__((source,), (target,), "gating")
+        self.processor, self.source, self.target = processor, source, target
+        self.kept, self.absent = kept, absent
+        self.all = everything(len(absent))
+
+    def __call__(self, run: Run) -> None:
+        """Pool."""
+        kept = self.all if self.kept is None else run.kept_at(self.kept)
+        x = run.values[self.source]
+        run.values[self.target] = self.processor.pool(x, kept, self.absent)
+
+
+_NOTHING = np.empty(0, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Both layers of a hashed gating module, its standardising folded into the first.
+
+    Attributes:
+        first: (in_channels, hidden).
+        first_bias: (hidden,).
+        second: (hidden, filters).
+        second_bias: (filters,).
+    """
+
+    first: Tensor
+    first_bias: Tensor
+    second: Tensor
+    second_bias: Tensor
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The same numbers, for the compiled loop."""
+        return tuple(
+            part.numpy() for part in (self.first, self.first_bias, self.second, self.second_bias)
+        )
+
+    def __call__(self, pooled: Tensor) -> Tensor:
+        """Logits (N, filters) of pooled inputs (N, in_channels)."""
+        hidden = torch.addmm(self.first_bias, pooled, self.first).relu_()
+        return torch.addmm(self.second_bias, hidden, self.second)
+
+
+class Decide(Step):
+    """Decides the gates of a layer, and with them which of its filters run.
+
+    Args:
+        processor: Computes.
+        network: The decoupled network.
+        layer: Number of the layer, from 0.
+        source: Slot of what is asked: pooled inputs where `layers` is given, else the whole input.
+        kept: Number of the layer's `Kept`.
+        layers: The folded gating module; None for a kind that is run as it is.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        network: DecoupledNetwork,
+        module: GatingModule,
+        layer: int,
+        source: int,
+        kept: int,
+        layers: Layers | None,
+    ) -> None:
+        super().__init__((source,), (), "gating")
+        self.processor, self.module, self.hashing = processor, module, network.hashing
+        self.layer, self.source, self.kept, self.layers = layer, source, kept, layers
+        self.filters = network.layers[layer].filters
+        self.granule = granule(self.filters)
+        self.dense_from = 1.0
+        self.everything = everything(self.filters)
+
+    def __call__(self, run: Run) -> None:
+        """Decide."""
+        if self.layers is not None and isinstance(self.processor, Compiled) and run.images == 1:
+            self._decide_one(run, self.processor)
+            return
+        logits = self._logits(run.values[self.source])
+        gates = self.module.decide(logits, "hard", self.hashing, None)
+        run.logits[self.layer] = logits
+        amplitudes = self.module.amplitudes(logits)
+        forced = run.forced.get(self.layer)
+        if forced is not None:
+            gates = torch.where(forced.isnan(), gates, forced.to(gates))
+        run.gates[self.layer] = gates
+        if amplitudes is not None:
+            run.amplitudes[self.layer] = amplitudes
+        on = gates.cpu().numpy() > 0
+        self._keep(run, on, amplitudes)
+
+    def _logits(self, source: Tensor) -> Tensor:
+        if self.layers is not None:
+            return self.layers(source)
+        logits: Tensor = self.module(source)
+        return logits
+
+    def _decide_one(self, run: Run, processor: Compiled) -> None:
+        """The same for one image, in one call."""
+        assert self.layers is not None
+        layers, filters = self.layers, self.filters
+        logits = np.empty(filters, dtype=np.float32)
+        on, index = np.empty(filters, dtype=bool), np.empty(filters + self.granule, dtype=np.int64)
+        forced = run.forced.get(self.layer)
+        count = processor.kernels.decide(
+            run.values[self.source].numpy()[0],
+            *layers.arrays,
+            _NOTHING if forced is None else forced.numpy()[0],
+            logits,
+            on,
+            index,
+        )
+        run.logits[self.layer], run.gates[self.layer] = logits, on
+        kept = run.kept[self.kept] = self._kept(run, index, count)
+        partly = kept.whole and count < filters
+        run.factors[self.layer] = self._factors(on[None], kept, None) if partly else None
+
+    def _keep(self, run: Run, on: np.ndarray, amplitudes: Tensor | None) -> None:
+        """Choose the filters that run: those that any image has on."""
+        chosen = np.flatnonzero(on.any(axis=0))
+        index = np.full(self.filters + self.granule, self.filters)
+        index[: len(chosen)] = chosen
+        kept = self._kept(run, index, len(chosen))
+        run.kept[self.kept] = kept
+        run.factors[self.layer] = self._factors(on, kept, amplitudes)
+
+    def _kept(self, run: Run, index: np.ndarray, count: int) -> Kept:
+        granule = 1 if run.exact else self.granule
+        places = -(-count // granule) * granule
+        if run.dense:
+            return self.everything
+        if places >= self.filters or count > self.dense_from * self.filters:
+            return self.everything
+        if not count:
+            index[0] = 0
+        return Kept(index[: places or granule], self.filters, silent=not count)
+
+    def _factors(self, on: np.ndarray, kept: Kept, amplitudes: Tensor | None) -> Tensor | None:
+        if kept.silent:
+            return None
+        if amplitudes is None:
+            there = on if kept.whole else on[:, kept.index[kept.filled]]
+            if there.all():
+                return None
+        extended = np.concatenate([on, np.zeros((len(on), 1), dtype=bool)], axis=1)
+        factors = torch.from_numpy(extended[:, kept.index]).to(self.processor.device)
+        factors = factors.to(self.processor.dtype)
+        if amplitudes is not None:
+            extended_amplitudes = torch.cat([amplitudes, amplitudes.new_zeros(len(on), 1)], dim=1)
+            factors = factors * extended_amplitudes[:, kept.on(self.processor.device)]
+        return factors[:, :, None, None]
+
+
+class Gate(Step):
+    """Applies gates to a dense value; only the channels that are on are kept."""
+
+    shares = True
+
+    def __init__(self, source: int, target: int, layer: int, kept: int, label: str) -> None:
+        super().__init__((source,), (target,), label)
+        self.source, self.target, self.layer, self.kept = source, target, layer, kept
+
+    def __call__(self, run: Run) -> None:
+        """Pick channels and multiply."""
+        x, kept = run.values[self.source], run.kept_at(self.kept)
+        if not kept.whole:
+            index = np.minimum(kept.index, kept.channels - 1)
+            x = x.index_select(1, torch.from_numpy(index).to(x.device))
+        if kept.silent:
+            x = torch.zeros_like(x)
+        factors = run.factors[self.layer]
+        if factors is not None:
+            x = x * factors
+        run.values[self.target] = x.contiguous(memory_format=LAST)
+
+
+class Gates(Step):
+    """The gates of a layer as a tensor, (N, filters, 1, 1), for operators that read it as it is."""
+
+    def __init__(self, target: int, layer: int, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__((), (target,), "gating")
+        self.target, self.layer, self.dtype, self.device = target, layer, dtype, device
+
+    def __call__(self, run: Run) -> None:
+        """Write them out."""
+        gates = torch.as_tensor(run.gates[self.layer]).to(self.device, self.dtype)
+        gates = gates.view(run.images, -1)
+        if self.layer in run.amplitudes:
+            gates = gates * run.amplitudes[self.layer].to(self.dtype)
+        run.values[self.target] = gates[:, :, None, None]
