@@ -14,7 +14,9 @@ def record(
     data: Annotated[
         str | None, Option(help="Data set or folder; the run's own if not given.")
     ] = None,
-    split: Annotated[str | None, Option(help="train, validation, test, or all.")] = None,
+    split: Annotated[
+        str | None, Option(help="train, validation or test; all of a folder without classes.")
+    ] = None,
     limit: Annotated[int | None, Option(help="Seeded, class-balanced subset.")] = None,
     part_size: Annotated[int, Option(help="Images a part.", min=1)] = 4096,
     out: Annotated[Path | None, Option(help="Folder; below the run's if not given.")] = None,
