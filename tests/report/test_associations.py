@@ -76,9 +76,9 @@ def test_measured_values_stand_in_tables_page_and_summary(made, found):
     assert "were held against the pixels" in data["summary"]
     place = data["columns"].index("iou")
     assert {row[place] for row in data["rows"]} >= {0.25}
-    assert data["card"]["row"]["iou"] == 0.25
+    assert data["cards"][0]["row"]["iou"] == 0.25
     assert len(data["overlays"]) == found.confirmed["concept"].nunique()
-    one = next(x for x in data["overlays"] if x["concept"] == data["card"]["row"]["concept"])
+    one = next(x for x in data["overlays"] if x["concept"] == data["cards"][0]["row"]["concept"])
     assert (one["iou"], one["iou_ceiling"], one["hits"], one["confirmed"]) == (0.25, 0.5, 9, True)
     assert one["layer"] == 3
 
@@ -86,27 +86,27 @@ def test_measured_values_stand_in_tables_page_and_summary(made, found):
 def test_the_card_has_the_pictures_of_its_own_combination(made, found):
     draw(made, found)
     data = section_of(made)[2]
-    row = data["card"]["row"]
+    row = data["cards"][0]["row"]
     same = [
         x
         for x in data["overlays"]
         if (x["combination"], x["concept"]) == (row["combination"], row["concept"])
     ]
-    assert data["card"]["overlays"] == (same[0]["images"] if same else [])
+    assert data["cards"][0]["overlays"] == (same[0]["images"] if same else [])
     content = json.loads((made.folder / OVERLAYS).read_text())
     kept = [
         {**x, "concept": row["concept"], "combination": row["combination"]}
         for x in content["combinations"]
     ]
     (made.folder / OVERLAYS).write_text(json.dumps({**content, "combinations": kept[:1]}))
-    assert len(section_of(made)[2]["card"]["overlays"]) == 4
+    assert len(section_of(made)[2]["cards"][0]["overlays"]) == 4
 
 
 def test_what_is_missing_is_told_once_with_how_to_measure_it(made, found):
     data = section_of(made)[2]
     assert "--masks FOLDER --classes FILE --ablate" in data["unmeasured"]
     assert json.dumps(data).count("--masks FOLDER") == 1
-    assert data["overlays"] == data["card"]["overlays"] == []
+    assert data["overlays"] == data["cards"][0]["overlays"] == []
     write(made, found, **MEASURED)
     said = section_of(made)[2]["unmeasured"]
     assert "--ablate" in said
@@ -125,7 +125,7 @@ def test_measures_of_another_question_are_not_shown(made, found):
 def test_damaged_measures_do_not_cost_the_section(made, name):
     (made.folder / name).write_text("{no,table\n1,2\n")
     data = section_of(made)[2]
-    assert data["card"]
+    assert data["cards"]
     assert "what masks and ablation say" in data["left_out"]
 
 

@@ -103,6 +103,10 @@ def test_every_control_works(index, tmp_path):
       note("marked", !document.getElementById("barcode-unmark").hidden);
       document.getElementById("association-card-show").click();
       note("card", !document.getElementById("barcode-unmark").hidden);
+      const card = text("association-card-body");
+      document.getElementById("association-card-next").click();
+      note("cards", text("association-card-body") !== card
+        && document.activeElement.id === "association-card-next");
       const discs = () => document.querySelectorAll("#traces-chart circle").length;
       const alone = discs();
       press("traces-second", new Event("change"), (box) => { box.value = "1"; });
@@ -129,7 +133,7 @@ def test_every_control_works(index, tmp_path):
         **{"slider": "1", "next": "2", "key": "3#layer=3", "before": "Filter 0"},
         **{"after": "Filter 2", "image": "1", "dynamic": "Filter 3", "scope": "true"},
         **{"map": "true", "all": "true", "found": "true", "sort": "ascending", "marked": "true"},
-        **{"card": "true", "traces": "true", "measure": "true", "example": "true"},
+        **{"card": "true", "cards": "true", "traces": "true", "measure": "true", "example": "true"},
         **{"scopes": "true", "effect": "1", "swaps": "2"},
     }
 

@@ -141,7 +141,7 @@ def test_path_swaps_of_another_recording_are_not_shown(tmp_path):
 
 def test_the_card_of_the_first_screen_shows_images_for_and_against(index, recording):
     data = page_data_of(index)
-    card = data["sections"]["associations"]["card"]
+    card = data["sections"]["associations"]["cards"][0]
     layer, chosen = card["row"]["name"], [int(x) for x in card["row"]["combination"].split("+")]
     on = recording.bits(layer)[:, chosen].all(axis=1)
     rows = {str(image): at for at, image in enumerate(recording.images["image"])}
@@ -162,7 +162,7 @@ def test_a_baseline_stands_on_the_card(recording, tmp_path):
     rival = write_recording(tmp_path / "noise", noise, recording.images[["image"]])
     out = tmp_path / "report"
     index = report(recording, layers=[3], baselines={"noise": rival}, out=out, progress=False)
-    card = page_data_of(index)["sections"]["associations"]["card"]
+    card = page_data_of(index)["sections"]["associations"]["cards"][0]
     (beside,) = card["rivals"]
     assert beside["name"] == "noise"
     assert beside["phi"] < card["row"]["phi"]
@@ -268,3 +268,24 @@ def test_states_and_class_paths_stand_beside_the_baselines(tmp_path):
     between = whole.similarity.to_numpy()[np.triu_indices(3, 1)].mean()
     own = data["classes"]["network"]["codes"][0]
     np.testing.assert_allclose(own[1:], [between, whole.chance], atol=1e-3)
+
+
+def test_cards_begin_with_the_strongest_and_turn_through_the_concepts(index):
+    found = page_data_of(index)["sections"]["associations"]
+    table = pd.read_csv(index.parent / "tables" / "associations.csv")
+    held = table[table["confirmed"]]
+    keys = ["layer", "combination", "concept"]
+    cards = pd.DataFrame([card["row"] for card in found["cards"]])
+    assert len(cards) == min(24, len(held)) > 1
+    assert not cards[keys].astype(str).duplicated().any()
+    assert set(map(tuple, cards[keys].astype(str).to_numpy())) <= set(
+        map(tuple, held[keys].astype(str).to_numpy())
+    )
+    gaining = held[held["gain_ci_low"] > 0]
+    assert cards["phi"][0] == pytest.approx(
+        (gaining if len(gaining) else held)["phi"].max(), abs=1e-4
+    )
+    others = cards["concept"].iloc[1 : 1 + cards["concept"].iloc[1:].nunique()]
+    assert others.is_unique
+    for card in found["cards"]:
+        assert all(len(card["images"][kind]) <= 5 for kind in card["images"])

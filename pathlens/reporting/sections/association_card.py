@@ -1,4 +1,4 @@
-"""The one association that the first screen shows, and pictures of where combinations respond."""
+"""Cards of confirmed associations, and pictures of where combinations respond."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlens.analysis import Associations
 
 _TOLD = ("layer", "name", "combination", "concept", "confirmed", *IOU)
+CARDS = 24
+"""Associations that get a card, at most."""
 EXAMPLES = 5
 """Images of each kind on the card: a row of them."""
 
@@ -52,35 +54,40 @@ class Card:
         }
 
 
-def strongest(frame: pd.DataFrame) -> tuple[pd.Series, bool] | None:
-    """The confirmed row to show, and whether it says more than any single filter.
+def to_show(frame: pd.DataFrame) -> pd.DataFrame:
+    """The confirmed rows that get a card, in the order in which they are shown.
 
-    The strongest combination that beats every single filter, else the strongest confirmed row.
+    First the strongest that says more than any single filter of its layer, if there is one; then of
+    every concept its strongest, then the second of each, and so on.
     """
-    confirmed = frame[frame["confirmed"] & frame["phi"].notna()]
-    if confirmed.empty:
-        return None
-    gaining = confirmed[confirmed["gain_ci_low"] > 0]
-    chosen = gaining if len(gaining) else confirmed
-    return chosen.sort_values("phi", ascending=False, kind="stable").iloc[0], bool(len(gaining))
+    held = frame[frame["confirmed"] & frame["phi"].notna()]
+    held = held.sort_values("phi", ascending=False, kind="stable")
+    gaining = held[held["gain_ci_low"] > 0]
+    first = gaining.index[:1] if len(gaining) else held.index[:1]
+    others = held.drop(index=first)
+    turn = others.groupby("concept", sort=False).cumcount()
+    order = turn.sort_values(kind="stable").index
+    return held.loc[[*first, *order]].head(CARDS)
 
 
-def card_of(
+def cards_of(
     context: Context, found: Associations, drawn: Sequence[Mapping[str, Any]]
-) -> Card | None:
-    """The card of the strongest confirmed association; None if none was confirmed.
+) -> list[Card]:
+    """The cards of confirmed associations; none if none was confirmed.
 
     Args:
         context: What is looked at.
         found: The associations.
         drawn: What `overlays_of` gave for them.
     """
+    return [_card(context, found, drawn, row) for _, row in to_show(found.frame).iterrows()]
+
+
+def _card(
+    context: Context, found: Associations, drawn: Sequence[Mapping[str, Any]], row: pd.Series
+) -> Card:
     from pathlens.analysis.associating.association_examples import association_examples
 
-    best = strongest(found.frame)
-    if best is None:
-        return None
-    row, gaining = best
     examples = association_examples(
         context.recording,
         row["name"],
@@ -96,7 +103,7 @@ def card_of(
     own = [one["images"] for one in drawn if all(one[key] == row[key] for key in keys)]
     return Card(
         {str(key): row[key] for key in row.index},
-        gaining,
+        bool(row["gain_ci_low"] > 0),
         shown,
         examples.counts,
         _rivals(context, found, row),

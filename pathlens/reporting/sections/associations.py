@@ -11,7 +11,7 @@ from pathlens.analysis.associating.code_baselines import COLUMNS as BASELINE_COL
 from pathlens.analysis.associating.measurements import ABLATION, IOU
 from pathlens.errors import PathLensError
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.association_card import Card, card_of, overlays_of
+from pathlens.reporting.sections.association_card import Card, cards_of, overlays_of
 from pathlens.reporting.sections.base import (
     Columns,
     Context,
@@ -48,10 +48,10 @@ ROWS = 2000
 
 @dataclass(frozen=True)
 class AssociationFindings:
-    """All associations, the one that stands in the first screen, and pictures of some."""
+    """All associations, the cards of the first screen, and pictures of some."""
 
     table: Associations | Gap
-    card: Card | None
+    cards: list[Card]
     overlays: list[dict[str, Any]]
 
 
@@ -85,10 +85,10 @@ class AssociationTable(Section[AssociationFindings]):
             )
         )
         if isinstance(found, Gap):
-            return AssociationFindings(found, None, [])
+            return AssociationFindings(found, [], [])
         found, drawn = _measured(context, _counted(context, found))
-        card = attempt(lambda: card_of(context, found, drawn))
-        return AssociationFindings(found, None if isinstance(card, Gap) else card, drawn)
+        cards = attempt(lambda: cards_of(context, found, drawn))
+        return AssociationFindings(found, [] if isinstance(cards, Gap) else cards, drawn)
 
     def results(self, found: AssociationFindings) -> Iterator[Named]:
         """One result for all layers."""
@@ -104,9 +104,10 @@ class AssociationTable(Section[AssociationFindings]):
         return {"associations": table.frame, "association_baselines": table.baselines}
 
     def images(self, found: AssociationFindings) -> Iterable[str]:
-        """Those of the card."""
-        for ids in found.card.images.values() if found.card else ():
-            yield from ids
+        """Those of the cards."""
+        for card in found.cards:
+            for ids in card.images.values():
+                yield from ids
 
     def numbers(self, found: AssociationFindings) -> dict[str, Any]:
         """How many associations were tested and confirmed, and what was searched."""
@@ -135,7 +136,7 @@ class AssociationTable(Section[AssociationFindings]):
         return {
             "columns": [str(column) for column in kept.columns],
             "rows": [[finite(value, 4) for value in row] for row in kept.itertuples(index=False)],
-            "card": None if found.card is None else found.card.data(page),
+            "cards": [card.data(page) for card in found.cards],
             "overlays": found.overlays,
             "unmeasured": _unmeasured(table),
             "total": len(ordered),

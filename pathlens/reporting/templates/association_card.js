@@ -1,4 +1,4 @@
-// The first screen's association: a sentence, images for and against it, and what baselines reach.
+// Cards of confirmed associations: a sentence, images for and against it, and what baselines reach.
 function rivalLine(rival) {
   if (!rival.combination) return `${rival.name}: nothing found`;
   return `${rival.name}: φ ${interval(rival, "phi", "phi_ci_low", "phi_ci_high")}`;
@@ -28,28 +28,39 @@ function measuredLines(card) {
   return lines;
 }
 
-function setUpAssociationCard() {
-  const found = data.sections.associations;
-  const body = byId("association-card-body");
-  const card = found.card;
-  if (!card) {
-    body.append(make("p", { className: "soft" }, found.gap ?? "None was confirmed: no combination stands beyond chance on the images that were not searched."));
-    return;
-  }
+/** The card of the association at a place among the cards. */
+function associationCard(at) {
+  const { cards } = data.sections.associations;
+  const card = cards[at];
   const row = card.row;
   const filters = filtersOf(row);
   const named = filters.length === 1 ? `filter ${filters[0]}` : `filters ${filters.join(" and ")} together`;
   const show = make("button", { type: "button", id: "association-card-show" }, "Show");
   show.addEventListener("click", () => showLayer(data.layers.findIndex((each) => each.index === row.layer), filters));
+  const next = make("button", { type: "button", id: "association-card-next", hidden: cards.length < 2 }, "Next association");
+  next.addEventListener("click", () => {
+    associationCard((at + 1) % cards.length);
+    byId("association-card-next").focus();
+  });
   const beside = [`all images not searched: ${baseRate(row) === null ? "–" : percent(baseRate(row))}`];
   if (filters.length > 1 && row.gain_over_best_single !== null) {
     beside.push(`best single filter: φ ${number(row.phi - row.gain_over_best_single)}`);
   }
   beside.push(...card.rivals.map(rivalLine));
-  body.append(
+  byId("association-card-title").textContent = cards.length > 1 ? `Confirmed associations: ${at + 1} of ${cards.length} shown here` : "One confirmed association";
+  byId("association-card-body").replaceChildren(
     make("p", {}, "Of the images routed through ", make("b", {}, named), ` of layer ${row.layer}, `, make("b", {}, percent(row.precision)), ` ${conceptWords(row.concept)}.`),
     make("p", {}, `φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}, corrected p ${probability(row.p_corrected)}. Beside it, ${beside.join("; ")}.`),
     associationExamples(card),
     ...measuredLines(card),
-    make("p", { className: "soft" }, "Images drawn at random from the half that was not searched. ", show));
+    make("p", { className: "soft" }, "Images drawn at random from the half that was not searched. ", show, " ", next));
+}
+
+function setUpAssociationCard() {
+  const found = data.sections.associations;
+  if (!found.cards?.length) {
+    byId("association-card-body").append(make("p", { className: "soft" }, found.gap ?? "None was confirmed: no combination stands beyond chance on the images that were not searched."));
+    return;
+  }
+  associationCard(0);
 }

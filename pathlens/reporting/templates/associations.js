@@ -78,7 +78,7 @@ const conceptWords = (concept) => (concept.startsWith("class:") ? `are of class 
 
 /** A sentence that a reader may quote, numbers included, about the row of the first screen. */
 function bestAssociation() {
-  const card = data.sections.associations.card;
+  const card = data.sections.associations.cards[0];
   if (!card) return;
   const row = card.row;
   const lead = card.gaining ? "Strongest among those that say more than any single filter" : "The strongest";
