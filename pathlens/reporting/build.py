@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +11,7 @@ from pathlens.analysis.baselines import matched
 from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
 from pathlens.reporting.collect import Findings, collect, steps_needed
-from pathlens.reporting.inputs import fingerprint, is_current
+from pathlens.reporting.inputs import fingerprint, is_current, with_ledger
 from pathlens.reporting.plain import known_plain
 from pathlens.reporting.summary import summarise
 from pathlens.reporting.swap import swapped_in
@@ -89,8 +88,7 @@ def report(
         raise PathLensError(
             f"There is no file {hierarchy}: give a class hierarchy with --hierarchy."
         )
-    inputs = partial(
-        fingerprint,
+    inputs = fingerprint(
         source,
         chosen,
         concepts=table,
@@ -99,14 +97,15 @@ def report(
         plain=plain,
         seed=seed,
     )
-    if not fresh and is_current(target, inputs()):
+    if not fresh and is_current(target, with_ledger(inputs, source)):
         return target / "index.html"
     with swapped_in(target) as folder, _progress(len(chosen), progress) as step:
         findings = collect(
             source, chosen, table, baselines=beside, hierarchy=hierarchy, seed=seed, step=step
         )
-        # Taken anew: the report itself notes beside the recording what it asked of the images.
-        numbers = summarise(source, findings, plain=plain, concepts=table, inputs=inputs())
+        # The report itself has noted beside the recording what it asked of the images.
+        made_from = with_ledger(inputs, source)
+        numbers = summarise(source, findings, plain=plain, concepts=table, inputs=made_from)
         _write(folder, findings, numbers, seed=seed, step=step)
     return target / "index.html"
 

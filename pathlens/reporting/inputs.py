@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlens.recording import Recording
 
 _ROOMS = ("pathlens.analysis", "pathlens.recording", "pathlens.reporting")
-_BESIDE = (PATH_SWAPS, ABLATIONS, EXAMPLES, COMBINATIONS, OVERLAYS, CONFIRMATIONS, CONCEPTS)
+_BESIDE = (PATH_SWAPS, ABLATIONS, EXAMPLES, COMBINATIONS, OVERLAYS, CONCEPTS)
 
 
 def fingerprint(
@@ -39,7 +39,9 @@ def fingerprint(
     plain: Mapping[str, Any] | None,
     seed: int,
 ) -> str:
-    """SHA-256 of everything that decides what a report says, the analyses' own code included.
+    """SHA-256 of what decides what a report says, the analyses' own code included.
+
+    The ledger is apart (`with_ledger`), as the report itself writes into it.
 
     Args:
         recording: The recording; what was measured beside it counts, too.
@@ -62,6 +64,11 @@ def fingerprint(
         "seed": seed,
     }
     return _of(json.dumps(said, sort_keys=True, default=str).encode())
+
+
+def with_ledger(inputs: str, recording: Recording) -> str:
+    """The fingerprint together with what the confirmation images have been asked by now."""
+    return _of(f"{inputs} {_of_file(recording.folder / CONFIRMATIONS)}".encode())
 
 
 def is_current(report: Path, inputs: str) -> bool:

@@ -101,6 +101,8 @@ def test_every_control_works(index, tmp_path):
       note("sort", document.querySelector("#associations-table th").getAttribute("aria-sort"));
       document.querySelector("#associations-table tbody button").click();
       note("marked", !document.getElementById("barcode-unmark").hidden);
+      const filters = document.querySelector("#associations-table tbody tr").children[2].textContent;
+      note("quote", text("associations-best").includes(filters.replaceAll(" + ", " and ")));
       document.getElementById("association-card-show").click();
       note("card", !document.getElementById("barcode-unmark").hidden);
       const card = text("association-card-body");
@@ -133,6 +135,7 @@ def test_every_control_works(index, tmp_path):
         **{"slider": "1", "next": "2", "key": "3#layer=3", "before": "Filter 0"},
         **{"after": "Filter 2", "image": "1", "dynamic": "Filter 3", "scope": "true"},
         **{"map": "true", "all": "true", "found": "true", "sort": "ascending", "marked": "true"},
+        **{"quote": "true"},
         **{"card": "true", "cards": "true", "traces": "true", "measure": "true", "example": "true"},
         **{"scopes": "true", "effect": "1", "swaps": "2"},
     }

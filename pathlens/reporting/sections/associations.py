@@ -140,6 +140,7 @@ class AssociationTable(Section[AssociationFindings]):
             "overlays": found.overlays,
             "unmeasured": _unmeasured(table),
             "total": len(ordered),
+            "confirmed": len(table.confirmed),
             "summary": table.summary(),
             "left_out": table.left_out,
         }

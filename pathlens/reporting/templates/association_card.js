@@ -34,7 +34,6 @@ function associationCard(at) {
   const card = cards[at];
   const row = card.row;
   const filters = filtersOf(row);
-  const named = filters.length === 1 ? `filter ${filters[0]}` : `filters ${filters.join(" and ")} together`;
   const show = make("button", { type: "button", id: "association-card-show" }, "Show");
   show.addEventListener("click", () => showLayer(data.layers.findIndex((each) => each.index === row.layer), filters));
   const next = make("button", { type: "button", id: "association-card-next", hidden: cards.length < 2 }, "Next association");
@@ -47,12 +46,13 @@ function associationCard(at) {
     beside.push(`best single filter: φ ${number(row.phi - row.gain_over_best_single)}`);
   }
   beside.push(...card.rivals.map(rivalLine));
-  byId("association-card-title").textContent = cards.length > 1 ? `Confirmed associations: ${at + 1} of ${cards.length} shown here` : "One confirmed association";
+  byId("association-card-title").textContent = cards.length > 1 ? `Confirmed associations: ${at + 1} of ${count(cards.length)}${data.sections.associations.confirmed > cards.length ? ` (${count(data.sections.associations.confirmed)} in the table)` : ""}` : "One confirmed association";
   byId("association-card-body").replaceChildren(
-    make("p", {}, "Of the images routed through ", make("b", {}, named), ` of layer ${row.layer}, `, make("b", {}, percent(row.precision)), ` ${conceptWords(row.concept)}.`),
+    make("p", {}, "Of the images routed through ", make("b", {}, filtersNamed(row)), ` of layer ${row.layer}, `, make("b", {}, percent(row.precision)), ` ${conceptWords(row.concept)}.`),
     make("p", {}, `φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}, corrected p ${probability(row.p_corrected)}. Beside it, ${beside.join("; ")}.`),
     associationExamples(card),
     ...measuredLines(card),
+    make("details", {}, make("summary", {}, "A sentence to quote"), make("p", { id: "association-card-quote" }, quoted(row))),
     make("p", { className: "soft" }, "Images drawn at random from the half that was not searched. ", show, " ", next));
 }
 

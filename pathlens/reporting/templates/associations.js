@@ -63,8 +63,12 @@ function associationsTable() {
 }
 
 function associationRow(row) {
-  const show = make("button", { type: "button", title: "Mark these filters in the barcode" }, "Show");
+  const show = make("button", { type: "button", title: "Mark these filters in the barcode, with their card and a sentence to quote" }, "Show");
   show.addEventListener("click", () => {
+    const card = data.sections.associations.cards.findIndex((one) => one.row.layer === row.layer && one.row.combination === row.combination && one.row.concept === row.concept);
+    if (card >= 0) associationCard(card);
+    byId("associations-best").hidden = false;
+    byId("associations-best").textContent = quoted(row);
     showLayer(data.layers.findIndex((each) => each.index === row.layer), filtersOf(row));
     byId("barcode").scrollIntoView();
   });
@@ -76,21 +80,38 @@ const filtersOf = (row) => row.combination.split("+").map(Number);
 
 const conceptWords = (concept) => (concept.startsWith("class:") ? `are of class “${concept.slice(6)}”` : `have “${concept}”`);
 
-/** A sentence that a reader may quote, numbers included, about the row of the first screen. */
+const filtersNamed = (row) => {
+  const filters = filtersOf(row);
+  return filters.length === 1 ? `filter ${filters[0]}` : `filters ${filters.join(" and ")} together`;
+};
+
+const VERDICTS = {
+  "beyond class": "beyond what the class explains",
+  "explained by class": "explained by the class",
+  undecidable: "whether beyond the class cannot be decided on so few images",
+};
+
+/** A sentence about a row that a reader may quote, numbers included. */
+function quoted(row) {
+  const parts = [`φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}`, `corrected p ${probability(row.p_corrected)}`, `${count(row.n)} images not searched`];
+  if (row.combination.includes("+") && row.gain_over_best_single !== null) {
+    parts.push(`φ above that of the best single filter of the layer by ${interval(row, "gain_over_best_single", "gain_ci_low", "gain_ci_high")}`);
+  }
+  if (VERDICTS[row.beyond_class]) parts.push(VERDICTS[row.beyond_class]);
+  if (row.iou !== null) parts.push(iouWords(row));
+  if (row.ablation_effect !== null) {
+    parts.push(`forced off, log odds of the concept's read-out ${interval(row, "ablation_effect", "ablation_effect_ci_low", "ablation_effect_ci_high")}, of random sets ${number(row.ablation_effect_random)}`);
+  }
+  return `Of the images routed through ${filtersNamed(row)} of layer ${row.layer} (${row.name}), ${percent(row.precision)} ${conceptWords(row.concept)}, ` +
+    `against ${baseRate(row) === null ? "–" : percent(baseRate(row))} of all of these images; ${percent(row.recall)} of all such images take that route (${parts.join("; ")}).`;
+}
+
 function bestAssociation() {
   const card = data.sections.associations.cards[0];
   if (!card) return;
-  const row = card.row;
-  const lead = card.gaining ? "Strongest among those that say more than any single filter" : "The strongest";
-  const filters = filtersOf(row);
-  const named = filters.length === 1 ? `filter ${filters[0]}` : `filters ${filters.join(" and ")} together`;
-  const single = filters.length === 1 || row.gain_over_best_single === null ? "" :
-    `; φ above that of the best single filter of the layer: ${interval(row, "gain_over_best_single", "gain_ci_low", "gain_ci_high")}`;
   byId("associations-best").hidden = false;
   byId("associations-best").textContent =
-    `${lead}: of the images routed through ${named} of layer ${row.layer} (${row.name}), ${percent(row.precision)} ${conceptWords(row.concept)}, ` +
-    `against ${baseRate(row) === null ? "–" : percent(baseRate(row))} of all of these images; ${percent(row.recall)} of all such images take that route ` +
-    `(φ ${interval(row, "phi", "phi_ci_low", "phi_ci_high")}, corrected p ${probability(row.p_corrected)}, ${count(row.n)} images not searched${single}).`;
+    `${card.gaining ? "Strongest among those that say more than any single filter" : "The strongest"}: ${quoted(card.row)}`;
 }
 
 const filtersWords = (row) => (row.combination.includes("+") ? `filters ${row.combination.replaceAll("+", " + ")}` : `filter ${row.combination}`);

@@ -7,6 +7,7 @@ function classesChart() {
   const box = byId("classes-chart");
   const found = classesShown();
   byId("classes-legend").replaceChildren();
+  codesTable("classes-codes", found.codes, ["mean similarity of two classes", "shuffled"], (value) => fixed(value, 3));
   byId("classes-finding").textContent = found.summary ?? "";
   const gap = found.gap || found.names.length < 2;
   byId("classes-how").hidden = gap;
@@ -18,7 +19,6 @@ function classesChart() {
   const room = box.clientWidth;
   if (!room) return;
   box.replaceChildren(classesFigure(found, room));
-  codesTable("classes-codes", found.codes, ["mean similarity of two classes", "shuffled"], (value) => fixed(value, 3));
 }
 
 function classesFigure(found, room) {
