@@ -50,7 +50,8 @@ def associations(
 
     Concepts are all true classes (`class:<name>`) and those of a concept table; values that are shares
     count as on above the median of the positive discovery values. The search sees discovery images
-    only, and a larger combination is kept only if it beats its best subset there. The images of one
+    only, and a larger combination is kept only if it beats its best subset there, beyond what the best
+    of so many filters would by luck (`trimming`). The images of one
     group (a video, a source image) are all in one half.
 
     P is from Fisher's exact test over images; within sequences from circular shifts of the concept;

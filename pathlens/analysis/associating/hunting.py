@@ -23,6 +23,7 @@ from pathlens.analysis.associating.resampling import Resampling
 from pathlens.analysis.associating.search import Found, search_layer
 from pathlens.analysis.associating.targets import Targets
 from pathlens.analysis.associating.trial import Half, Trial, members_of
+from pathlens.analysis.associating.trimming import trimmed
 from pathlens.analysis.source import Bits, Floats, Ints, PathData, codes_of, dynamic_columns
 from pathlens.errors import PathLensError
 from pathlens.layers import Layer
@@ -108,7 +109,7 @@ class Hunt:
     def search(self, bits: Bits, concepts: Bits) -> Found:
         """The candidates that are taken to confirmation."""
         options = self.options
-        return search_layer(
+        found = search_layer(
             bits,
             concepts,
             max_size=options.max_size,
@@ -117,6 +118,7 @@ class Hunt:
             min_support=options.min_support,
             beam=options.beam,
         )
+        return trimmed(found, bits, concepts)
 
     def _trial(self, bits: Bits, target: Targets) -> Trial:
         first, second = bits[target.discovery], bits[target.confirmation]
