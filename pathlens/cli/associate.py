@@ -31,9 +31,16 @@ _SHOWN = {
     "gain_over_best_single": "gain",
     "beyond_class": "class?",
     "iou": "IoU",
+    "iou_ceiling": "at most",
     "iou_best_single": "single",
     "ablation_effect": "ablated",
     "ablation_effect_random": "random",
+}
+_LEGEND = {
+    "iou": "IoU of the response map with the concept's pixels (at most: with as many pixels on; "
+    "single: of the layer's best single filter)",
+    "ablation_effect": "ablated: change of the concept's log odds with the filters forced off "
+    "(random: mean over matched random sets)",
 }
 
 
@@ -75,7 +82,8 @@ def associate(
     masks: Annotated[
         str | None,
         Option(
-            help="Hold what is confirmed against masks: their folder, or `dataset` for the data's own.",
+            help="Hold what is confirmed against masks: their folder, or `dataset` for the data's own; "
+            "small pictures of the images are kept beside the recording.",
             metavar="FOLDER",
         ),
     ] = None,
@@ -94,7 +102,7 @@ def associate(
         bool, Option("--unconfirmed", help="Measure all that was tested, confirmed or not.")
     ] = False,
     strongest: Annotated[
-        int, Option(help="Measure so many at most, those of the largest phi.", min=1)
+        int, Option(help="Measure so many at most, of every concept the largest phi first.", min=1)
     ] = 20,
     data: Annotated[
         str | None, Option(help="Where the images are, if not where the run found them.")
@@ -113,11 +121,13 @@ def associate(
     from pathlens.cli.folder import fresh_folder
     from pathlens.cli.report import named
     from pathlens.concepts import read_concepts
+    from pathlens.errors import PathLensError
     from pathlens.recording import open_recording
 
     source = open_recording(chosen_recording(recording))
     table = None if concepts is None else read_concepts(concepts)
     wanted = _masks(masks, classes, void, ending)
+    _require_measurable(source, wanted, ablate, data)
     with fresh_folder(out, _KIND) as folder:
         found = associations(
             source,
@@ -132,28 +142,35 @@ def associate(
             baselines={name: open_recording(x) for name, x in named(baseline or []).items()},
         )
         found = _noted(source, found)
+        refusal = ""
         if wanted is not None or ablate:
             from pathlens.probing import measure_combinations
 
-            found = measure_combinations(
-                source,
-                found,
-                masks=wanted,
-                ablate=ablate,
-                concepts=table,
-                threshold=threshold,
-                confirmed_only=not unconfirmed,
-                strongest=strongest,
-                data=data,
-                images=images,
-                seed=seed,
-                device=device,
-            )
+            try:
+                found = measure_combinations(
+                    source,
+                    found,
+                    masks=wanted,
+                    ablate=ablate,
+                    concepts=table,
+                    threshold=threshold,
+                    confirmed_only=not unconfirmed,
+                    strongest=strongest,
+                    data=data,
+                    images=images,
+                    seed=seed,
+                    device=device,
+                )
+            except PathLensError as error:  # what was found is kept all the same
+                refusal = str(error)
         _print(found)
         if folder is not None:
             _write(found, folder, source)
     if out is not None:
         typer.echo(f"\nTables and figure: {out}")
+    if refusal:
+        typer.echo(f"Not measured: {refusal}", err=True)
+        raise typer.Exit(1)
 
 
 def _masks(
@@ -180,17 +197,32 @@ def _masks(
     return masks
 
 
+def _require_measurable(
+    source: Recording, masks: Masks | None, ablate: bool, data: str | None
+) -> None:
+    """Refuse before the search what could not be measured after it."""
+    if masks is not None or ablate:
+        from pathlens.probing.combination_settings import require_measurable
+
+        require_measurable(source, masks, data)
+
+
 def _noted(source: Recording, found: Associations) -> Associations:
     """With the number of questions asked by now, and what was measured for this one before."""
     from pathlens.analysis.associating.ledger import note_use
     from pathlens.analysis.measured.combinations import with_measured
+    from pathlens.analysis.results import join_notes
     from pathlens.errors import PathLensError
 
     try:
         found = replace(found, uses=note_use(source, found.question))
     except PathLensError as error:  # of a recording that may only be read, say
         typer.echo(f"Not noted beside the recording: {error}", err=True)
-    return with_measured(source, found)
+    try:
+        return with_measured(source, found)
+    except PathLensError as error:
+        note = f"what masks and ablation say ({str(error).rstrip('.')})"
+        return replace(found, left_out=join_notes([found.left_out, note]))
 
 
 def _print(found: Associations) -> None:
@@ -214,7 +246,9 @@ def _lines(confirmed: pd.DataFrame) -> list[str]:
     table["p"] = [f"{p:.1g}" if p > 0 else "<1e-300" for p in table["p"]]
     text: str = table.to_string(index=False, float_format=lambda x: f"{x:.2f}", na_rep="")
     more = len(best) - len(table)
-    return [*text.splitlines(), *([f"and {more} more concepts"] if more > 0 else [])]
+    legend = "; ".join(said for name, said in _LEGEND.items() if name in shown)
+    further = [f"and {more} more concepts" * (more > 0), f"{legend}." * bool(legend)]
+    return [*text.splitlines(), *filter(None, further)]
 
 
 def _write(found: Associations, folder: Path, source: Recording) -> None:

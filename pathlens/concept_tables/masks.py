@@ -83,23 +83,37 @@ def _pair(data: DataImages, folder: Path, ending: str) -> dict[str, Path]:
     names = [n for n in find_images(folder) if PurePosixPath(n).suffix.lower() in MASK_SUFFIXES]
     if not names:
         raise PathLensError(f"{folder} holds no masks ({shown(sorted(MASK_SUFFIXES), 9)}).")
-    masks = by_stem(names, ending)
-    pictures = by_stem(data.ids)
-    both = [stem for stem in pictures if stem in masks]
-    if not both:
+    pairs = pair_by_stem(data.ids, names, ending)
+    if not pairs:
         raise no_match(f"The folder of masks {folder}", f"masks like {names[0]}", data)
+    tell([x for x in data.ids if x not in pairs], "images have no mask and stay unknown")
+    used = set(pairs.values())
+    strangers = [x for x in by_stem(names, ending).values() if used.isdisjoint(x)]
+    tell([x[0] for x in strangers], "masks have no image and are left out")
+    return {image: folder / mask for image, mask in pairs.items()}
+
+
+def pair_by_stem(images: Sequence[str], masks: Sequence[str], ending: str = "") -> dict[str, str]:
+    """The mask of every image that has one, both by name.
+
+    Args:
+        images: Names of images, relative to their folder.
+        masks: Names of masks, relative to theirs.
+        ending: What the names of masks have more than those of images.
+
+    Raises:
+        PathLensError: If two images would share a mask, or two masks an image.
+    """
+    found, pictures = by_stem(masks, ending), by_stem(images)
+    both = [stem for stem in pictures if stem in found]
     for stem in both:
-        rivals = pictures[stem] if len(pictures[stem]) > 1 else masks[stem]
+        rivals = pictures[stem] if len(pictures[stem]) > 1 else found[stem]
         if len(rivals) > 1:
             raise PathLensError(
                 f"Which mask belongs to which image is not clear: {shown(rivals)} differ only in "
                 "what follows the last dot; rename or remove one."
             )
-    without = [pictures[stem][0] for stem in pictures if stem not in masks]
-    tell(without, "images have no mask and stay unknown")
-    strangers = [masks[stem][0] for stem in masks if stem not in pictures]
-    tell(strangers, "masks have no image and are left out")
-    return {pictures[stem][0]: folder / masks[stem][0] for stem in both}
+    return {pictures[stem][0]: found[stem][0] for stem in both}
 
 
 def by_stem(names: Iterable[str], ending: str = "") -> dict[str, list[str]]:

@@ -50,7 +50,9 @@ class Fit:
     """A unit cut at the quantile that fits a concept best on discovery images, and how it then fits.
 
     Attributes:
-        quantile: Share of discovery pixels that the unit is on for, about.
+        quantile: One of `map_thresholds.QUANTILES`: the share of discovery pixels that the unit was to
+            be on for. It is on for another share where pixels are alike, and for a smaller one where
+            it responds on fewer.
         threshold: The lowest bin (`map_thresholds.bins_of`) that is on.
         on: int64 (images,), labelled pixels of each confirmation image on which the unit is on.
         both: int64 (images,), those of them that are of the concept.

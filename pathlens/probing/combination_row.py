@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from pathlens.analysis.associating.measurements import READABLE
 from pathlens.analysis.associating.resampling import FEW_GROUPS, interval
 from pathlens.analysis.results import join_notes, plural
 from pathlens.analysis.source import Bits, Floats, Ints
@@ -13,8 +15,8 @@ from pathlens.probing.combination_trial import ACCURACY, LOG_ODDS, PROBABILITY, 
 from pathlens.probing.read_out import ReadOut, auroc
 from pathlens.probing.resampling import chance_of_control, spread
 
-READABLE = 0.6
-"""A read-out whose AUROC is below this hardly reads the concept, so that its changes say little."""
+UNLIKE = 0.25
+"""Random sets whose rate or contribution differs by a larger share than this are poor company."""
 
 
 def trial_row(
@@ -37,7 +39,7 @@ def trial_row(
     """
     asked, has = trial.question, trial.has
     blocks = None if groups is None else groups[asked.images.measured]
-    quality = auroc(trial.log_odds, has)
+    quality, match = auroc(trial.log_odds, has), _match(trial)
     return {
         "layer": asked.layer.index,
         "name": asked.layer.name,
@@ -52,8 +54,8 @@ def trial_row(
         "read_out_auroc": quality,
         "read_out_images": read_out.images,
         "read_out_strength": read_out.strength,
-        **_match(trial),
-        "note": _note(trial, quality, blocks, wanted),
+        **match,
+        "note": _note(trial, quality, blocks, wanted, match),
     }
 
 
@@ -104,7 +106,9 @@ def _match(trial: Trial) -> dict[str, float]:
     }
 
 
-def _note(trial: Trial, quality: float, blocks: Ints | None, wanted: int) -> str:
+def _note(
+    trial: Trial, quality: float, blocks: Ints | None, wanted: int, match: Mapping[str, float]
+) -> str:
     sets = len(trial.sets)
     few = 0 if blocks is None else len(np.unique(blocks[trial.has]))
     return join_notes(
@@ -115,7 +119,19 @@ def _note(trial: Trial, quality: float, blocks: Ints | None, wanted: int) -> str
             * (sets < wanted),
             f"{plural(few, 'group')}, too few for an interval to be trusted"
             * (0 < few < FEW_GROUPS),
+            *(_unlike(name, match) for name in ("rate", "contribution")),
         ]
+    )
+
+
+def _unlike(name: str, match: Mapping[str, float]) -> str:
+    """That the random sets are not like the combination in one respect; "" where they are."""
+    own, random = match[name], match[f"random_{name}"]
+    if not abs(random - own) > UNLIKE * abs(own):
+        return ""
+    return (
+        f"the random sets' {name} is {random:.3g}, the combination's {own:.3g}, so that they are no "
+        "fair comparison"
     )
 
 

@@ -10,7 +10,10 @@ import numpy.typing as npt
 from pathlens.analysis.source import Floats, Ints
 
 QUANTILES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""Shares of pixels that a unit is on for; each takes what fits best on discovery images."""
+"""Shares of pixels that a unit is to be on for; each takes what fits best on discovery images.
+
+No bin is split and bin 0 is never on: the share reached may differ, and stays below where a unit
+responds on fewer pixels."""
 FIXED = 0.005
 """The share that Network Dissection (Bau et al. 2017) takes for every unit and concept."""
 

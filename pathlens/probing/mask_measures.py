@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import pandas as pd
 
 from pathlens.analysis.associating.association_table import Associations
 from pathlens.analysis.associating.ledger import Question
+from pathlens.analysis.associating.resampling import FEW_GROUPS
 from pathlens.analysis.associating.targets import count_groups, group_codes, split_halves
-from pathlens.analysis.measured.combinations import IOU_COLUMNS, KEYS
+from pathlens.analysis.measured.combinations import IOU_COLUMNS, KEYS, overlay_entries
 from pathlens.analysis.results import join_notes, plural
 from pathlens.analysis.source import Ints
 from pathlens.concept_tables.layout import shown
@@ -24,7 +25,7 @@ from pathlens.probing.combination_overlays import drawn_at_random, overlays, wit
 from pathlens.probing.map_thresholds import lower_edge
 from pathlens.probing.mask_views import MaskedImages, Masks, open_masks
 from pathlens.probing.subject import open_subject
-from pathlens.recording.beside import OVERLAYS, read_overlays
+from pathlens.recording.beside import OVERLAYS
 from pathlens.recording.reader import Recording
 
 RESAMPLES = 500
@@ -81,7 +82,7 @@ class MaskMeasures:
 
     Attributes:
         rows: Those that were measured.
-        table: Columns layer, combination, concept and `IOU_COLUMNS`, a row each.
+        table: Columns layer, combination, concept and `IOU_COLUMNS` but measured_with, a row each.
         fits: What the table is made from; None if nothing was measured.
         halves: The images; None if nothing was measured.
         left_out: What was not measured, in words.
@@ -128,37 +129,48 @@ def measure(bench: MaskBench, rows: pd.DataFrame, images: int, seed: int) -> Mas
 
     Args:
         bench: Where to measure.
-        rows: Rows of associations.
+        rows: Rows of associations, of concepts that have masks.
         images: Images of each half, at most.
         seed: Draws them and the bootstrap samples.
 
     Raises:
         PathLensError: If a half has no image with a mask, or a mask or image cannot be read.
     """
-    measured = rows[rows["concept"].isin(bench.concepts)]
-    missing = len(rows) - len(measured)
-    note = f"IoU of {plural(missing, 'row')} whose concept has no masks" * (missing > 0)
-    if measured.empty:
-        return MaskMeasures(measured, pd.DataFrame(), None, None, note)
+    if rows.empty:
+        return MaskMeasures(rows, pd.DataFrame(), None, None, "")
     halves = halves_with_masks(bench, images, seed)
-    pairs = [bench.pairs(row) for row in measured.to_dict("records")]
+    pairs = [bench.pairs(row) for row in rows.to_dict("records")]
     every = list(dict.fromkeys(pair for both in pairs for pair in both))
     fits = fit(bench.maps, every, halves.discovery, halves.confirmation)
-    about = measured[["name", "combination", "concept", "best_single"]]
+    about = rows[["name", "combination", "concept", "best_single"]]
     blocks = _blocks(bench.source, halves.confirmation)
     table = iou_table(fits, about, pairs, blocks, resamples=RESAMPLES, seed=seed)
     table = table.rename(columns={"name": "layer"}).assign(
         images_with_masks=len(halves.confirmation),
         images_without_masks=halves.without,
         images_discovery=len(halves.discovery),
+        **_groups(bench.source, fits, pairs, blocks),
     )
     notes = [
-        note,
         f"IoU on {plural(halves.without, 'confirmation image')} without a mask"
         * (halves.without > 0),
         f"IoU on {plural(halves.spare, 'image')} with a mask, by choice" * (halves.spare > 0),
     ]
-    return MaskMeasures(measured, table[[*KEYS[:3], *IOU_COLUMNS]], fits, halves, join_notes(notes))
+    columns = [name for name in (*KEYS[:3], *IOU_COLUMNS) if name in table]
+    return MaskMeasures(rows, table[columns], fits, halves, join_notes(notes))
+
+
+def _groups(
+    source: Recording, fits: Fits, pairs: Sequence[tuple[Pair, Pair]], blocks: Ints
+) -> dict[str, Any]:
+    """Groups of images with pixels of each row's concept, and a note where they are few."""
+    if not count_groups(source.images):
+        return {"iou_groups": 0, "iou_note": ""}
+    has = [fits.has[:, concept] > 0 for (_, concept), _ in pairs]
+    counts = [max(1, len(np.unique(blocks[one]))) for one in has]
+    few = "too few for an interval to be trusted"
+    notes = [f"{plural(n, 'group')}, {few}" * (n < FEW_GROUPS) for n in counts]
+    return {"iou_groups": counts, "iou_note": notes}
 
 
 def halves_with_masks(bench: MaskBench, images: int, seed: int) -> Halves:
@@ -202,7 +214,7 @@ def draw(bench: MaskBench, found: MaskMeasures, seed: int) -> None:
         seed: Draws images among confirmation images with the concept that take the combination.
     """
     asked = bench.asked.id
-    entries = [entry for entry in read_overlays(bench.source) if entry["question"] != asked]
+    entries = [entry for entry in overlay_entries(bench.source) if entry["question"] != asked]
     chosen = with_pictures(found.rows).to_dict("records")
     entries += [_entry(bench, found, row, seed) for row in chosen]
     content = {"recording": bench.source.hash, "combinations": entries}

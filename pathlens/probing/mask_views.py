@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pathlens.analysis.source import Bits, Ints
 from pathlens.concept_tables.mask_classes import MaskClasses, read_mask_classes
-from pathlens.concept_tables.masks import MASK_SUFFIXES, by_stem, codes_of
+from pathlens.concept_tables.masks import MASK_SUFFIXES, codes_of, pair_by_stem
 from pathlens.datasets.base import ImageSplit, Pixels, UnreadableImageError
 from pathlens.datasets.image_files import find_images
 from pathlens.datasets.loader import View, centre, normalise, to_canvas
@@ -111,24 +111,24 @@ def open_masks(masks: Masks, images: ImageSplit) -> MaskSource:
         raise PathLensError(
             f"The data set of these '{images.name}' images brings no masks: give a folder of them."
         )
-    names = {name for position in range(len(images)) for name in images.masks(position)}
+    telling = range(len(images)) if images.concepts is None else _first_with_each(images)
+    names = {name for position in telling for name in images.masks(position)}
     return _DatasetMasks(images, tuple(sorted(names)))
+
+
+def _first_with_each(images: ImageSplit) -> list[int]:
+    """Positions of the first image with each concept: to draw every mask takes minutes."""
+    assert images.concepts is not None
+    table = images.concepts[images.concepts["value"] > 0]
+    first = set(table.drop_duplicates("concept")["image"])
+    return [position for position, image in enumerate(images.ids) if image in first]
 
 
 def _pairs(masks: MaskFolder, ids: Sequence[str]) -> dict[int, Path]:
     """Position of every image that has a mask, and the mask."""
     found = [name for name in find_images(masks.path) if Path(name).suffix.lower() in MASK_SUFFIXES]
-    stems = by_stem(found, masks.ending)
-    pairs = {}
-    for position, image in enumerate(ids):
-        here = stems.get(str(Path(image).with_suffix("")), [])
-        if len(here) > 1:
-            raise PathLensError(
-                f"Which mask belongs to {image} is not clear: {' and '.join(here)} differ only in "
-                "what follows the last dot; rename or remove one."
-            )
-        if here:
-            pairs[position] = masks.path / here[0]
+    own = pair_by_stem(ids, found, masks.ending)
+    pairs = {i: masks.path / own[image] for i, image in enumerate(ids) if image in own}
     if not pairs:
         example = f"masks like {found[0]}" if found else "no masks at all"
         raise PathLensError(

@@ -49,7 +49,12 @@ def test_masks_fill_the_columns_and_are_remembered(masked, run, tmp_path):
     assert done.exit_code == 0, done.output
     assert "were held against the pixels of their concepts" in done.stdout
     head = next(line.split() for line in done.stdout.splitlines() if "concept" in line.split())
-    assert head[-2:] == ["IoU", "single"]
+    assert head[-4:] == ["IoU", "at", "most", "single"]
+    legend = [line for line in done.stdout.splitlines() if line.startswith("IoU of")]
+    assert len(legend) == 1
+    assert "at most: " in legend[0]
+    assert "single: " in legend[0]
+    assert "ablated" not in legend[0]
     first = pd.read_csv(tmp_path / "one" / "tables" / "associations.csv")
     assert first["iou"].notna().tolist() == first["confirmed"].tolist()
     assert set(first["images_with_masks"].dropna()) == {30}
@@ -78,6 +83,8 @@ def test_options_reach_the_measure(run, monkeypatch):
         return found
 
     monkeypatch.setattr("pathlens.probing.measure_combinations", double)
+    place = "pathlens.probing.combination_settings.require_measurable"
+    monkeypatch.setattr(place, lambda *_: None)
     run("--void", "ground", "--ending", "_L", "--unconfirmed", "--seed", 3, "--threshold", 0.4)
     run("--ablate", "--device", "cuda", "--images", 7, masks=False)
     first, second = calls
@@ -107,6 +114,37 @@ def test_bad_input_is_told_before_anything_is_searched(masked, run, tmp_path, mo
         done = run(*arguments, masks=False)
         assert isinstance(done.exception, PathLensError), (arguments, done.output)
         assert words in str(done.exception)
+    done = run("--data", tmp_path / "gone")
+    assert "does not exist" in str(done.exception)
+    done = run("--ablate", "--data", tmp_path / "gone", masks=False)
+    assert "does not exist" in str(done.exception)
     (tmp_path / "thesis.txt").write_text("mine")
     done = run("--out", tmp_path)
     assert "holds other files" in str(done.exception)
+
+
+def test_damaged_measures_are_noted_and_the_search_goes_on(masked, run, tmp_path):
+    (masked.recording.folder / COMBINATIONS).write_text("{no,table\n1,2\n")
+    done = run("--out", tmp_path / "out", masks=False)
+    assert done.exit_code == 0, done.output
+    assert "what masks and ablation say (" in done.stdout
+    assert (tmp_path / "out" / "tables" / "associations.csv").is_file()
+
+
+def test_what_was_found_is_kept_where_measuring_is_refused_late(run, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PathLensError("The mask is small.")
+
+    monkeypatch.setattr("pathlens.probing.measure_combinations", refuse)
+    done = run("--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "Not measured: The mask is small." in done.output
+    assert (tmp_path / "out" / "tables" / "associations.csv").is_file()
+
+
+def test_help_says_that_pictures_are_kept():
+    app = typer.Typer()
+    app.command()(associate)
+    said = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout
+    words = " ".join(said.replace("│", " ").split())
+    assert "small pictures of the images are kept beside the recording" in words

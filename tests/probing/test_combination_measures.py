@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,12 @@ from pathlens.analysis import associations
 from pathlens.analysis.associating.association_table import UNFILLED
 from pathlens.analysis.associating.measurements import ABLATION, IOU
 from pathlens.analysis.associating.targets import split_halves
+from pathlens.analysis.associating.turns import in_turn
 from pathlens.analysis.measured.combinations import IOU_COLUMNS, combinations, with_measured
 from pathlens.errors import PathLensError
 from pathlens.probing import MaskFolder, measure_combinations
 from pathlens.probing.combination_overlays import MOST, PICTURES, SIDE
+from pathlens.probing.combination_settings import mask_setting, require_measurable
 from pathlens.recorder import record
 from pathlens.recording import open_recording
 from pathlens.recording.beside import COMBINATIONS, OVERLAYS, read_overlays
@@ -159,6 +162,7 @@ def effects_double(calls, effect=-0.5):
             ablation_effect_random_low=-0.2,
             ablation_effect_random_high=0.0,
             p_random=0.05,
+            random_sets=19,
             read_out_auroc=0.9,
             images=40,
             note="3",
@@ -271,8 +275,6 @@ def test_bad_input_is_told_in_one_sentence(run, found, tmp_path):
 
 
 def test_a_recording_of_another_checkpoint_is_refused(run, found, tmp_path):
-    import shutil
-
     import torch
 
     folder = tmp_path / "gated"
@@ -290,11 +292,100 @@ def test_all_documented_columns_are_written(run, found):
     assert set(IOU_COLUMNS) <= set(combinations(run.recording).columns)
 
 
-def test_only_the_strongest_are_measured_and_the_others_counted(run, found):
-    rows = len(found.frame)
-    filled = measured(run, found, confirmed_only=False, strongest=2)
-    chosen = filled.frame[filled.frame["iou"].notna() | filled.frame["iou_best_single"].notna()]
-    assert set(chosen.index) <= set(found.frame["phi"].sort_values(ascending=False).index[:2])
-    assert f"masks and ablation of the {rows - 2} weaker of {rows}" in filled.left_out
+def test_the_strongest_with_masks_are_measured_and_the_others_counted(run, found):
+    masked = found.frame[found.frame["concept"] == "thing"]
+    assert len(masked) > 2
+    strong = found.frame.assign(  # classes before all that has masks
+        phi=found.frame["phi"].where(found.frame["concept"] == "thing", 1.0)
+    )
+    filled = measured(run, replace(found, frame=strong), confirmed_only=False, strongest=2)
+    chosen = filled.frame[filled.frame["iou"].notna()]
+    assert chosen.index.tolist() == sorted(in_turn(masked).index[:2])
+    assert f"IoU of {len(masked) - 2} of {len(masked)} rows, the weaker ones" in filled.left_out
     with pytest.raises(PathLensError, match="measure 1 at least"):
         measured(run, found, strongest=0)
+
+
+def test_rows_of_one_setting_are_spoken_of_together(run, found):
+    measured(run, found, images=20)
+    first = with_measured(run.recording, found).confirmed
+    one = measured(run, found, images=30, strongest=1)
+    assert one.frame["iou"].notna().sum() == 1
+    assert one.frame["measured_with"].nunique() == 1
+    table = combinations(run.recording)
+    assert table["iou"].notna().sum() == first["iou"].notna().sum()
+    assert table["measured_with"].nunique() == 2
+    back = measured(run, found, images=20)
+    assert back.confirmed["iou"].equals(first["iou"])
+    assert set(combinations(run.recording)["measured_turn"]) == {3}
+
+
+def test_settings_differ_by_all_that_matters(run, tmp_path):
+    same = mask_setting(run.masks, 20, 0)
+    assert mask_setting(run.masks, 20, 0) == same
+    (tmp_path / "classes.txt").write_text("0 ground\n1 sky\n")
+    shutil.copytree(run.masks.folder, tmp_path / "masks")
+    copy = replace(run.masks, folder=tmp_path / "masks")
+    assert mask_setting(copy, 20, 0) == same
+    others = [
+        mask_setting(run.masks, 21, 0),
+        mask_setting(run.masks, 20, 1),
+        mask_setting("dataset", 20, 0),
+        mask_setting(replace(run.masks, void=["ground"]), 20, 0),
+        mask_setting(replace(run.masks, ending="_L"), 20, 0),
+        mask_setting(replace(run.masks, classes=tmp_path / "classes.txt"), 20, 0),
+    ]
+    next((tmp_path / "masks").iterdir()).unlink()
+    others.append(mask_setting(copy, 20, 0))
+    assert len({same, *others}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("error", [PathLensError("No space left."), OSError("quota")])
+def test_measures_that_cannot_be_kept_are_given_all_the_same(
+    run, found, ablated, monkeypatch, error
+):
+    kept = measured(run, found, ablate=True, concepts=run.concepts)
+    (run.recording.folder / COMBINATIONS).unlink()
+
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr("pathlens.probing.combination_measures.write_text", full)
+    given = measured(run, found, ablate=True, concepts=run.concepts)
+    pd.testing.assert_frame_equal(given.frame, kept.frame)
+    assert "a copy of these measures beside the recording (" in given.left_out
+    assert not (run.recording.folder / COMBINATIONS).exists()
+
+
+def test_what_cannot_be_measured_is_told_without_a_search(run, tmp_path, monkeypatch):
+    require_measurable(run.recording, run.masks, run.data)
+    with pytest.raises(PathLensError, match="does not exist"):
+        require_measurable(run.recording, None, tmp_path / "gone")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(PathLensError, match="holds no masks at all"):
+        require_measurable(run.recording, replace(run.masks, folder=tmp_path / "none"), run.data)
+    for name in (COMBINATIONS, OVERLAYS):
+        (run.recording.folder / name).write_text("{damaged")
+        with pytest.raises(PathLensError, match="again with `pathlens associate"):
+            require_measurable(run.recording, run.masks, run.data)
+        (run.recording.folder / name).unlink()
+
+    def closed(**_):
+        raise PermissionError
+
+    monkeypatch.setattr("pathlens.probing.combination_settings.tempfile.TemporaryFile", closed)
+    with pytest.raises(PathLensError, match="Nothing can be written to"):
+        require_measurable(run.recording, run.masks, run.data)
+
+
+@pytest.mark.parametrize(("bound", "few"), [(20, True), (3, False)])
+def test_groups_are_counted_and_few_are_noted(run, found, monkeypatch, bound, few):
+    codes = np.arange(len(run.recording)) % 12
+    monkeypatch.setattr("pathlens.probing.mask_measures.FEW_GROUPS", bound)
+    monkeypatch.setattr("pathlens.probing.mask_measures.count_groups", lambda _: 12)
+    monkeypatch.setattr("pathlens.probing.mask_measures.group_codes", lambda _: codes)
+    row = own(run, measured(run, found).frame)
+    has = (run.concepts["concept"] == "thing").to_numpy() & ~split_halves(run.recording.images, 0)
+    assert row["iou_groups"] == len(set(codes[has]))
+    said = f"{row['iou_groups']:.0f} groups, too few for an interval to be trusted"
+    assert (row["iou_note"] == said) == few

@@ -1,5 +1,6 @@
 """The row of a combination in numbers that can be computed by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_columns_are_means_over_their_images():
     assert row["random_contribution"] == pytest.approx((3 * 1.0 + 6.0) / 6)
     assert (row["layer"], row["name"], row["combination"]) == (4, "conv", "1+2")
     assert (row["read_out_auroc"], row["read_out_images"], row["groups"]) == (1, 90, 0)
-    assert row["note"] == ""
+    assert row["note"].count("no fair comparison") == 2  # rate 0.6 beside 0.18, norm 3 beside 1.5
     assert -4 <= row["ablation_effect_ci_low"] < -2 < row["ablation_effect_ci_high"] <= 0
 
 
@@ -92,6 +93,29 @@ def test_the_note_names_what_speaks_against_the_row():
     assert row["groups"] == 2
     # Groups of the images with the concept: one has -4, the other -2 and 0.
     assert (row["ablation_effect_ci_low"], row["ablation_effect_ci_high"]) == (-4, -1)
+
+
+@pytest.mark.parametrize(
+    ("rates", "norms", "said"),
+    [
+        ((0.4, 0.5, 0.5, 0.5, 0.5), (3.0, 3.0, 3.0, 3.0, 3.0), ""),
+        (
+            (0.3, 0.5, 0.5, 0.3, 0.3),
+            (3.0, 3.0, 3.0, 3.0, 3.0),
+            "rate is 0.3, the combination's 0.5",
+        ),
+        (
+            (0.5, 0.5, 0.5, 0.5, 0.5),
+            (2.4, 2.0, 2.0, 3.0, 3.0),
+            "contribution is 2.7, the combination's 2,",
+        ),
+    ],
+)
+def test_random_sets_unlike_the_combination_are_noted(rates, norms, said):
+    alike = replace(trial(OWN, [-1.0, -3.0]), rates=np.array(rates), norms=np.array(norms))
+    note = trial_row(alike, READ_OUT, None, 2, 0, 0)["note"]
+    assert said in note
+    assert note.count("no fair comparison") == bool(said)
 
 
 def test_no_image_takes_the_combination():

@@ -1,6 +1,9 @@
 """Masks go through the geometry of their images, and what is wrong with them is said."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -103,7 +106,7 @@ def test_concepts_that_are_never_to_be_seen_have_no_masks():
         (lambda f: [x.unlink() for x in (f / "masks").iterdir()], "holds no masks at all"),
         (lambda f: (f / "masks" / "000_L.png").rename(f / "masks" / "x_L.png"), None),
         (lambda f: [x.rename(x.with_stem("z" + x.stem)) for x in (f / "masks").iterdir()], "none of the 4 images"),
-        (lambda f: (f / "masks" / "000_L.bmp").write_bytes(b""), "not clear: 000_L.bmp and 000_L.png"),
+        (lambda f: (f / "masks" / "000_L.bmp").write_bytes(b""), "not clear: 000_L.bmp, 000_L.png"),
     ],
 )  # fmt: skip
 def test_bad_folders_are_told_in_one_sentence(folder, tmp_path, change, words):
@@ -127,6 +130,33 @@ def test_bad_masks_are_told_in_one_sentence(folder, tmp_path):
     (tmp_path / "masks" / "002_L.png").write_bytes(b"no picture")
     with pytest.raises(PathLensError, match="cannot be read"):
         source.planes(2, ["sea"], (20, 30))
+
+
+def test_images_that_would_share_a_mask_are_refused(folder):
+    images = replace(
+        split_of(np.zeros((3, 20, 30, 3), dtype=np.uint8)), ids=("000.jpg", "000.png", "001.png")
+    )
+    with pytest.raises(PathLensError, match=r"not clear: 000\.jpg, 000\.png"):
+        open_masks(folder[0], images)
+
+
+def test_names_of_concepts_are_learnt_from_few_masks():
+    images, masks = pictures(40)
+    drawn = []
+    split = split_of(images, masks)
+    rows = [(name, concept, 1.0) for name in split.ids for concept in ("red", "green", "both")]
+    rows += [
+        (split.ids[7], "control:a", 1.0),
+        (split.ids[8], "never", 0.0),
+        (split.ids[9], "", 0.0),
+    ]
+    split = replace(
+        split,
+        concepts=pd.DataFrame(rows, columns=["image", "concept", "value"]),
+        masks=lambda position: drawn.append(position) or masks[position],
+    )
+    assert open_masks(DATASET, split).names == ("both", "green", "red")
+    assert drawn == [0, 7]
 
 
 def test_data_without_masks_of_their_own_are_refused():

@@ -126,7 +126,21 @@ def test_damaged_measures_do_not_cost_the_section(made, name):
     (made.folder / name).write_text("{no,table\n1,2\n")
     data = section_of(made)[2]
     assert data["cards"]
-    assert "what masks and ablation say" in data["left_out"]
+    said = {COMBINATIONS: "what masks and ablation say", OVERLAYS: "where combinations respond"}
+    assert said[name] in data["left_out"]
+
+
+def test_a_damaged_picture_does_not_cost_what_was_measured(made, found):
+    write(made, found, **MEASURED)
+    draw(made, found)
+    entries = json.loads((made.folder / OVERLAYS).read_text())
+    for one in entries["combinations"]:
+        del one["hits"]
+    (made.folder / OVERLAYS).write_text(json.dumps(entries))
+    table, _, data = section_of(made)
+    assert "where combinations respond" in data["left_out"]
+    assert data["overlays"] == []
+    assert data["cards"][0]["row"]["iou"] == 0.25
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium found: apt install chromium")

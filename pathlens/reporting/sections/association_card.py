@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pathlens.analysis.associating.measurements import IOU
+from pathlens.analysis.associating.turns import in_turn
 from pathlens.reporting.encode import finite
 from pathlens.reporting.sections.base import Context, PageImages
 
@@ -55,19 +56,8 @@ class Card:
 
 
 def to_show(frame: pd.DataFrame) -> pd.DataFrame:
-    """The confirmed rows that get a card, in the order in which they are shown.
-
-    First the strongest that says more than any single filter of its layer, if there is one; then of
-    every concept its strongest, then the second of each, and so on.
-    """
-    held = frame[frame["confirmed"] & frame["phi"].notna()]
-    held = held.sort_values("phi", ascending=False, kind="stable")
-    gaining = held[held["gain_ci_low"] > 0]
-    first = gaining.index[:1] if len(gaining) else held.index[:1]
-    others = held.drop(index=first)
-    turn = others.groupby("concept", sort=False).cumcount()
-    order = turn.sort_values(kind="stable").index
-    return held.loc[[*first, *order]].head(CARDS)
+    """The confirmed rows that get a card, in the order of `in_turn`."""
+    return in_turn(frame[frame["confirmed"] & frame["phi"].notna()]).head(CARDS)
 
 
 def cards_of(
@@ -122,14 +112,14 @@ def overlays_of(context: Context, found: Associations) -> list[dict[str, Any]]:
     Raises:
         PathLensError: If the file beside the recording is damaged.
     """
-    from pathlens.recording.beside import read_overlays
+    from pathlens.analysis.measured.combinations import overlay_entries
 
     rows = {
         (row["name"], row["combination"], row["concept"]): row
         for row in found.frame.to_dict("records")
     }
     entries = []
-    for one in read_overlays(context.recording):
+    for one in overlay_entries(context.recording):
         row = rows.get((one["layer"], one["combination"], one["concept"]))
         if row is not None and one["question"] == found.question.id and one["images"]:
             told = {name: finite(row[name], 4) for name in _TOLD}

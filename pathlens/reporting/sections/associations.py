@@ -151,12 +151,16 @@ def _measured(context: Context, found: Associations) -> tuple[Associations, list
     from pathlens.analysis.measured.combinations import with_measured
     from pathlens.analysis.results import join_notes
 
+    notes, drawn = [found.left_out], []
     try:
         found = with_measured(context.recording, found)
-        return found, overlays_of(context, found)
     except PathLensError as error:
-        note = f"what masks and ablation say ({str(error).rstrip('.')})"
-        return replace(found, left_out=join_notes([found.left_out, note])), []
+        notes.append(f"what masks and ablation say ({str(error).rstrip('.')})")
+    try:
+        drawn = overlays_of(context, found)
+    except PathLensError as error:
+        notes.append(f"where combinations respond ({str(error).rstrip('.')})")
+    return replace(found, left_out=join_notes(notes)), drawn
 
 
 def _unmeasured(found: Associations) -> str:

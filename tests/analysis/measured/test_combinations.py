@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from pathlens.analysis.associating.association_table import (
     UNFILLED,
 )
 from pathlens.analysis.associating.measurements import measured_words
-from pathlens.analysis.measured.combinations import combinations, with_measured
+from pathlens.analysis.measured.combinations import combinations, overlay_entries, with_measured
 from pathlens.errors import PathLensError
 from pathlens.recording import write_recording
 from pathlens.recording.beside import COMBINATIONS, OVERLAYS, read_overlays
@@ -115,27 +117,136 @@ def test_pictures_of_another_recording_are_not_read(recording):
     path.unlink()
 
 
-def test_the_sentences_give_medians_and_count_what_is_beyond_rivals():
-    rows = pd.DataFrame(
+@pytest.mark.parametrize("name", ["iou", "quantile", "ablation_p_random", "measured_turn"])
+def test_a_word_where_a_number_belongs_is_told(recording, found, write, name):
+    table = write(iou=0.5)
+    table.astype(object).assign(**{name: "many"}).to_csv(
+        recording.folder / COMBINATIONS, index=False
+    )
+    with pytest.raises(PathLensError, match=r"is no table .*again with `pathlens associate`"):
+        with_measured(recording, found)
+
+
+ENTRY = {
+    "layer": "3",
+    "combination": "1+2",
+    "concept": "c",
+    "question": "q",
+    "hits": 3,
+    "images": [],
+}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [1],
+        {"a": 1},
+        "text",
+        [{}],
+        [{**ENTRY, "hits": "3"}],
+        [{**ENTRY, "question": None}],
+        [{**ENTRY, "images": 7}],
+        [{**ENTRY, "images": [{"image": "a"}]}],
+        [{**ENTRY, "images": ["a"]}],
+    ],
+)
+def test_pictures_that_lack_something_are_told(recording, entries):
+    path = recording.folder / OVERLAYS
+    path.write_text(json.dumps({"recording": recording.hash, "combinations": [ENTRY]}))
+    assert overlay_entries(recording) == [ENTRY]
+    path.write_text(json.dumps({"recording": recording.hash, "combinations": entries}))
+    with pytest.raises(PathLensError, match="is damaged: make it again"):
+        overlay_entries(recording)
+    path.unlink()
+
+
+def test_rows_of_another_setting_than_the_latest_are_not_taken(recording, found, write):
+    count = len(found.confirmed)
+    assert count > 2
+    older = np.arange(count) % 2 == 0
+    settings = np.where(older, "masks-000000000001", "masks-000000000002")
+    write(
+        iou=np.where(older, 0.5, 0.25),
+        measured_with=settings,
+        measured_turn=np.where(older, 1, 2),
+        ablation_effect=-1.0,
+        ablation_note=["no text"] * count,
+        ablation_measured_with="ablation-000000000001",
+        ablation_measured_turn=1,
+    )
+    held = with_measured(recording, found).confirmed
+    assert held["iou"].isna().tolist() == older.tolist()
+    assert set(held["iou"].dropna()) == {0.25}
+    assert set(held["measured_with"].dropna()) == {"masks-000000000002"}
+    assert set(held["ablation_effect"]) == {-1.0}
+    assert set(held["ablation_note"]) == {"no text"}
+    write(iou=0.5, measured_with=settings, measured_turn=np.where(older, 3, 2))
+    assert with_measured(recording, found).confirmed["iou"].notna().tolist() == older.tolist()
+
+
+def sentences():
+    """Three rows of which masks and ablation were measured."""
+    return pd.DataFrame(
         {
             "combination": ["1+2", "3+4", "5"],
             "iou": [0.3, 0.2, 0.1],
             "iou_best_single": [0.1, 0.15, 0.1],
             "iou_ceiling": [0.5, 0.4, 0.6],
             "iou_gain_ci_low": [0.1, -0.1, 0.0],
+            "iou_groups": [0.0, 0.0, 0.0],
             "ablation_effect": [-1.0, -0.5, np.nan],
             "ablation_effect_ci_high": [-0.5, -0.25, np.nan],
             "ablation_effect_random": [-0.25, -0.25, np.nan],
-            "ablation_effect_random_low": [-0.5, -0.75, np.nan],
+            "ablation_effect_random_low": [-0.5, -0.45, np.nan],
+            "ablation_p_random": [1 / 21, 2 / 21, np.nan],
+            "ablation_random_sets": [20.0, 20.0, np.nan],
+            "ablation_read_out_auroc": [0.9, 0.8, np.nan],
         }
     )
+
+
+def test_the_sentences_give_medians_and_count_what_is_beyond_rivals():
+    rows = sentences()
     assert measured_words(rows) == (
         "The response maps of 3 confirmed rows were held against the pixels of their concepts: median "
         "IoU 0.20 (at most 0.50 with as many pixels on), of the layer's best single filter 0.10; 1 of 2 "
         "combinations of several filters fit better than that filter (interval of the difference above "
         "0). Forced off, 2 confirmed combinations change the log odds of their concept's read-out by -0.75 "
-        "(median; matched random sets -0.25); 1 lower it more than 97.5 % of theirs."
+        "(median; matched random sets -0.25); 1 lowers it more than every one of their (20) matched "
+        "random sets (a count not corrected for the number of rows)."
     )
     assert "several" not in measured_words(rows[2:])
     unsure = rows.assign(ablation_effect_ci_high=0.25)
     assert "0 lower it more" in measured_words(unsure)
+
+
+def test_a_row_is_beyond_its_random_sets_only_where_none_lowers_as_much():
+    rows = sentences()
+    fewer = rows.assign(
+        ablation_p_random=[1 / 21, 1 / 10, np.nan], ablation_random_sets=[20.0, 9.0, np.nan]
+    )
+    assert "2 lower it more than every one of their (9 to 20) matched" in measured_words(fewer)
+    none = rows.assign(ablation_p_random=np.nan, ablation_random_sets=0.0)
+    assert "no random sets stand beside them" in measured_words(none)
+
+
+def test_read_outs_that_hardly_read_are_left_out_of_medians_and_counts():
+    rows = sentences().assign(ablation_read_out_auroc=[0.55, 0.8, np.nan])
+    said = measured_words(rows)
+    assert "1 confirmed combination change" in said
+    assert "by -0.50" in said
+    assert "1 more left out, as the read-out hardly reads" in said
+    assert "0 lower it more" in said
+    said = measured_words(rows.assign(ablation_read_out_auroc=0.5))
+    assert "2 confirmed combinations that were forced off hardly read their concepts" in said
+    assert "lower it" not in said
+
+
+def test_intervals_over_few_groups_are_left_out_of_the_count():
+    few = sentences().assign(iou_groups=[19, 20, 0])
+    assert (
+        "0 of 1 combination of several filters fit better than that filter (interval of the "
+        "difference above 0), 1 over fewer than 20 groups left out of this count."
+    ) in measured_words(few)
+    assert "left out" not in measured_words(few.assign(iou_groups=20))
