@@ -137,7 +137,7 @@ def test_a_damaged_picture_does_not_cost_what_was_measured(made, found):
     for one in entries["combinations"]:
         del one["hits"]
     (made.folder / OVERLAYS).write_text(json.dumps(entries))
-    table, _, data = section_of(made)
+    data = section_of(made)[2]
     assert "where combinations respond" in data["left_out"]
     assert data["overlays"] == []
     assert data["cards"][0]["row"]["iou"] == 0.25
