@@ -14,6 +14,7 @@ from pathlens._version import __version__
 if TYPE_CHECKING:
     from pathlens import analysis, probing
     from pathlens.decoupling import DecoupledNetwork, decouple
+    from pathlens.deploying import cut
     from pathlens.errors import PathLensError
     from pathlens.exploring import browse
     from pathlens.recorder import record
@@ -28,6 +29,7 @@ _HOME = {
     "Recording": "pathlens.recording",
     "SkippingNetwork": "pathlens.skipping",
     "browse": "pathlens.exploring",
+    "cut": "pathlens.deploying",
     "decouple": "pathlens.decoupling",
     "load": "pathlens.training",
     "open_recording": "pathlens.recording",
@@ -48,6 +50,7 @@ __all__ = [
     "__version__",
     "analysis",
     "browse",
+    "cut",
     "decouple",
     "load",
     "open_recording",

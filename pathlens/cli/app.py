@@ -11,6 +11,7 @@ from pathlens._version import __version__
 from pathlens.cli.associate import associate
 from pathlens.cli.compare import compare
 from pathlens.cli.concepts import concepts
+from pathlens.cli.cut import cut
 from pathlens.cli.demo import demo
 from pathlens.cli.explain import explain
 from pathlens.cli.layers import layers
@@ -18,6 +19,7 @@ from pathlens.cli.merge import merge
 from pathlens.cli.probe import probe
 from pathlens.cli.record import record
 from pathlens.cli.report import report
+from pathlens.cli.speed import speed
 from pathlens.cli.train import train
 from pathlens.cli.verify import verify
 from pathlens.errors import PathLensError
@@ -32,7 +34,7 @@ app = typer.Typer(
 )
 for command in (
     *(train, layers, record, merge, verify, probe, report),
-    *(explain, associate, compare, demo),
+    *(explain, associate, compare, cut, speed, demo),
 ):
     app.command()(command)
 app.add_typer(concepts, name="concepts")

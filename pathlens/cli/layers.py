@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ def layers(
 ) -> None:
     """List the gated layers, and what is not gated with the reason."""
     from pathlens.cli.choose import chosen_run
+    from pathlens.cli.table import aligned
     from pathlens.decoupling import DecoupledNetwork
     from pathlens.errors import PathLensError
     from pathlens.training import load_run
@@ -34,25 +34,12 @@ def layers(
         )
         for layer in network.layers
     ]
-    for line in _columns(rows):
+    for line in aligned(rows):
         typer.echo(line)
     typer.echo(
         f"\nPlain network: {network.cost.dense:,} MACs an image; gating modules: "
         f"{network.cost.gating:,} ({network.cost.gating / network.cost.dense:.1%})."
     )
     typer.echo("\nNot gated:")
-    for line in _columns([(entry.name, entry.reason) for entry in network.not_gated]):
+    for line in aligned([(entry.name, entry.reason) for entry in network.not_gated]):
         typer.echo(f"  {line}")
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows with their columns aligned: numbers to the right, words to the left."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    words = [not row.replace(",", "").isdigit() for row in rows[-1]]
-    return [
-        "  ".join(
-            cell.ljust(width) if word else cell.rjust(width)
-            for cell, width, word in zip(row, widths, words, strict=True)
-        ).rstrip()
-        for row in rows
-    ]

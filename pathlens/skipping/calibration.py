@@ -27,7 +27,20 @@ with masks."""
 
 MODES: tuple[Mode, ...] = ("each", "union", "dense")
 
+Forced = dict[int, Tensor]
+"""Gates that are given, (N, filters), by number of the layer from 0."""
+
+Batch = tuple[tuple[Tensor, ...], Forced]
+"""What the network takes, and gates that are given."""
+
 _DENSITIES = (0.3, 0.5, 0.7, 0.9)
+
+_GAIN = 0.9
+"""Batches are skipped in only if that takes at most this share of the time with all filters: new paths
+meet shapes that the convolution library has not seen, which the paths that are timed again have not."""
+
+_BATCHES = 4
+"""Batches of one size that the whole network is timed on."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ class Calibration:
 
     Attributes:
         dense_from: Share of filters on from which a layer runs dense, by name; 1 for never.
-        modes: Batch size to the fastest mode.
+        modes: Batch size to the mode chosen: the fastest, or dense where no other gains a tenth.
         seconds: (batch size, mode) to the time of one batch.
     """
 
@@ -49,11 +62,15 @@ def calibrate(
     network: SkippingNetwork,
     plan: Plan,
     images: tuple[Tensor, ...],
+    forced: Forced,
     sizes: Sequence[int],
     turns: int,
     seed: int,
 ) -> Calibration:
-    """Time layers and batches; thresholds of layers are kept only if the whole is faster with them."""
+    """Time layers and batches; thresholds of layers are kept only if the whole is faster with them.
+
+    Whole networks are timed on several images, because where skipping pays hangs on their paths.
+    """
     generator = np.random.default_rng(seed)
     decides = [step for step in plan.steps if isinstance(step, Decide)]
     found = {
@@ -61,16 +78,18 @@ def calibrate(
         for step in plan.steps
         if isinstance(step, Convolution) and step.layer is not None
     }
-    single = tuple(argument[:1] for argument in images)
+    single = _batches(images, forced, 1)
     never = {step.layer: 1.0 for step in decides}
     runs = [_with(network, decides, choice, single) for choice in (never, found)]
     before, after = _times(runs, turns, network.device)
     _set(decides, found if after < before else never)
     seconds: dict[tuple[int, Mode], float] = {}
     for size in sorted({*sizes, 1}):
-        batch = tuple(argument[:size] for argument in images)
-        timed = _times([_in_mode(network, batch, mode) for mode in MODES], turns, network.device)
-        seconds.update({(size, mode): t for mode, t in zip(MODES, timed, strict=True)})
+        batches = _batches(images, forced, size)
+        timed = _times([_in_mode(network, batches, mode) for mode in MODES], turns, network.device)
+        seconds.update(
+            {(size, mode): t / len(batches) for mode, t in zip(MODES, timed, strict=True)}
+        )
     return Calibration(
         dense_from={network.layers[step.layer].name: step.dense_from for step in decides},
         modes={size: _fastest(seconds, size) for size, _ in seconds},
@@ -79,21 +98,35 @@ def calibrate(
 
 
 def _fastest(seconds: dict[tuple[int, Mode], float], size: int) -> Mode:
-    return min(MODES, key=lambda mode: seconds[size, mode])
+    best = min(MODES, key=lambda mode: seconds[size, mode])
+    return best if seconds[size, best] < _GAIN * seconds[size, "dense"] else "dense"
+
+
+def _batches(images: tuple[Tensor, ...], forced: Forced, size: int) -> list[Batch]:
+    """Some batches of one size, one after the other among the images."""
+    starts = range(0, len(images[0]) - size + 1, size)[:_BATCHES]
+    return [
+        (
+            tuple(argument[start : start + size] for argument in images),
+            {layer: gates[start : start + size] for layer, gates in forced.items()},
+        )
+        for start in starts
+    ]
 
 
 def _with(
-    network: SkippingNetwork, decides: list[Decide], choice: dict[int, float], x: tuple[Tensor, ...]
+    network: SkippingNetwork, decides: list[Decide], choice: dict[int, float], batches: list[Batch]
 ) -> Callable[[], object]:
     def run() -> None:
         _set(decides, choice)
-        network.run_in_mode(x, "union")
+        for x, forced in batches:
+            network.run_in_mode(x, "union", forced)
 
     return run
 
 
-def _in_mode(network: SkippingNetwork, x: tuple[Tensor, ...], mode: Mode) -> Callable[[], object]:
-    return lambda: network.run_in_mode(x, mode)
+def _in_mode(network: SkippingNetwork, batches: list[Batch], mode: Mode) -> Callable[[], object]:
+    return lambda: [network.run_in_mode(x, mode, forced) for x, forced in batches]
 
 
 def _set(decides: list[Decide], choice: dict[int, float]) -> None:
@@ -103,14 +136,17 @@ def _set(decides: list[Decide], choice: dict[int, float]) -> None:
 
 def _times(calls: Sequence[Callable[[], object]], turns: int, device: torch.device) -> list[float]:
     """Shortest time of each call, in seconds; they take turns, so that a busy machine hits all."""
+    # Of one thread the time that it has the processor: other programs may be running.
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.thread_time if alone else time.perf_counter
     taken = [[0.0] * (turns + 1) for _ in calls]
     for turn in range(turns + 1):
         for number, call in enumerate(calls):
-            start = time.perf_counter()
+            start = clock()
             call()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-            taken[number][turn] = time.perf_counter() - start
+            taken[number][turn] = clock() - start
     return [min(times[1:]) for times in taken]
 
 

@@ -160,20 +160,19 @@ class SkippingNetwork(InferenceOnly):
         args = tuple(argument.to(self.device) for argument in args)
         plan = self.plan_for(args)
         forced = forced_gates(self.layers, force, len(args[0]), self.device)
-        binary = all(bool(((f == 0) | (f == 1) | f.isnan()).all()) for f in forced.values())
-        if plan is None or not binary:
+        if plan is None or not _binary(forced):
             return self._network[0].with_path(*args, force=force, responses=False)
-        mode = self._mode(len(args[0]))
+        mode = self.mode_for(len(args[0]))
         if mode == "each" and len(args[0]) > 1 and plan.trace.by_image:
             outputs, runs = self._one_by_one(plan, args, forced)
         else:
-            outputs, run = self._execute(plan, args, forced, dense=mode == "dense")
+            outputs, run = plan.execute(args, forced, dense=mode == "dense")
             runs = [run]
         return assemble(plan.trace, outputs), path_of(
             self.layers, runs, self._processor
         ) if wanted else None
 
-    def _mode(self, images: int) -> Mode:
+    def mode_for(self, images: int) -> Mode:
         """How a batch runs; that of the nearest size that was calibrated."""
         modes = self.modes
         return modes[min(modes, key=lambda size: abs(size - images))] if modes else "union"
@@ -182,8 +181,7 @@ class SkippingNetwork(InferenceOnly):
         self, plan: Plan, args: tuple[Tensor, ...], forced: dict[int, Tensor]
     ) -> tuple[list[Tensor], list[Run]]:
         done = [
-            self._execute(
-                plan,
+            plan.execute(
                 tuple(argument[image : image + 1] for argument in args),
                 {layer: gates[image : image + 1] for layer, gates in forced.items()},
             )
@@ -192,30 +190,16 @@ class SkippingNetwork(InferenceOnly):
         outputs = [torch.cat(parts) for parts in zip(*(made for made, _ in done), strict=True)]
         return outputs, [run for _, run in done]
 
-    def _execute(
-        self,
-        plan: Plan,
-        args: tuple[Tensor, ...],
-        forced: dict[int, Tensor],
-        *,
-        exact: bool = False,
-        dense: bool = False,
-    ) -> tuple[list[Tensor], Run]:
-        run = Run(
-            images=len(args[0]),
-            values=[None] * plan.slots,
-            kept=[None] * plan.kept,
-            gates=[None] * len(self.layers),
-            logits=[None] * len(self.layers),
-            forced=forced,
-            exact=exact,
-            dense=dense,
-        )
-        return plan.carry_out(run, args), run
-
     @torch.inference_mode()
-    def run_in_mode(self, args: tuple[Tensor, ...], mode: Mode) -> list[Tensor]:
+    def run_in_mode(
+        self, args: tuple[Tensor, ...], mode: Mode, forced: dict[int, Tensor] | None = None
+    ) -> list[Tensor]:
         """The outputs for a batch that is run in one way, whatever was calibrated.
+
+        Args:
+            args: What the network takes.
+            mode: The way.
+            forced: Gates that are given, (N, filters), by number of the layer from 0.
 
         Raises:
             PathLensError: If the network runs masked.
@@ -224,13 +208,14 @@ class SkippingNetwork(InferenceOnly):
         if plan is None:
             raise PathLensError("The network runs masked, so that it has no modes to choose from.")
         if mode == "each" and plan.trace.by_image:
-            return self._one_by_one(plan, args, {})[0]
-        return self._execute(plan, args, {}, dense=mode == "dense")[0]
+            return self._one_by_one(plan, args, forced or {})[0]
+        return plan.execute(args, forced or {}, dense=mode == "dense")[0]
 
     def calibrate(
         self,
         images: Tensor | tuple[Tensor, ...],
         *,
+        force: Force | None = None,
         batch_sizes: Sequence[int] = (),
         turns: int = 5,
         seed: int = 0,
@@ -242,7 +227,9 @@ class SkippingNetwork(InferenceOnly):
         other threads run the network.
 
         Args:
-            images: What the network takes: real images, as many as the largest batch.
+            images: What the network takes: real images, as many as the largest batch. Where skipping
+                pays hangs on their paths, so that several times as many are better.
+            force: Gates to use instead of those decided, as `with_path` takes them.
             batch_sizes: Sizes of batch to time, beside 1; none for the size given.
             turns: Times that each variant runs; the shortest counts.
             seed: Of the filters that are drawn to time layers.
@@ -262,7 +249,8 @@ class SkippingNetwork(InferenceOnly):
                 "as many images as the largest batch."
             )
         with torch.inference_mode():
-            found = calibrate(self, plan, arguments, sizes, turns, seed)
+            forced = forced_gates(self.layers, force, len(arguments[0]), self.device)
+            found = calibrate(self, plan, arguments, forced, sizes, turns, seed)
         self.modes = found.modes
         return found
 
@@ -286,4 +274,12 @@ class SkippingNetwork(InferenceOnly):
                 f"gates of {', '.join(missing[:4])} are missing" if missing else "it runs masked"
             )
             raise PathLensError(f"The network cannot be cut to this path ({reason}).")
-        return StaticNetwork(plan, self._execute(plan, args, forced, exact=True)[1])
+        return StaticNetwork(plan, plan.execute(args, forced, exact=True)[1])
+
+
+def _binary(forced: dict[int, Tensor]) -> bool:
+    """Whether all given gates are 0, 1 or NaN."""
+    if not forced:
+        return True
+    given = torch.cat([gates.flatten() for gates in forced.values()])
+    return bool(((given == 0) | (given == 1) | given.isnan()).all())

@@ -38,6 +38,36 @@ class Plan:
     fallbacks: tuple[NotGated, ...]
     trace: Trace = field(repr=False)
 
+    def execute(
+        self,
+        args: Sequence[Tensor],
+        forced: dict[int, Tensor],
+        *,
+        exact: bool = False,
+        dense: bool = False,
+    ) -> tuple[list[Tensor], Run]:
+        """The outputs for the network's arguments, and what the run held.
+
+        Args:
+            args: What the network takes.
+            forced: Gates that are given, (N, filters) with NaN where they are decided, by number of
+                the layer from 0.
+            exact: Whether only filters that are on are kept, without holes.
+            dense: Whether all filters are kept and the gates multiply.
+        """
+        layers = len(self.trace.gates)
+        run = Run(
+            images=len(args[0]),
+            values=[None] * self.slots,
+            kept=[None] * self.kept,
+            gates=[None] * layers,
+            logits=[None] * layers,
+            forced=forced,
+            exact=exact,
+            dense=dense,
+        )
+        return self.carry_out(run, args), run
+
     def carry_out(self, run: Run, args: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for the network's arguments, in ordinary memory order."""
         for slot, argument in zip(self.inputs, args, strict=True):

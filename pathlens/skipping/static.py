@@ -14,7 +14,7 @@ from pathlens.skipping.plan import Plan
 from pathlens.skipping.run import Run
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.convolution import Convolution
-from pathlens.skipping.steps.gating import Decide, Pool
+from pathlens.skipping.steps.gating import Decide, Gates, Pool
 from pathlens.skipping.steps.linear import Linear
 from pathlens.skipping.tracing import assemble
 from pathlens.skipping.weights import Filters, Ready
@@ -43,17 +43,31 @@ class FixedConvolution(Step):
         run.values[self.target] = made if self.factors is None else made.mul_(self.factors)
 
 
+class Constant(Step):
+    """The gates of a layer, (1, filters, 1, 1), for operators that read them as they are."""
+
+    def __init__(self, like: Gates, gates: Tensor) -> None:
+        super().__init__((), like.writes, like.label)
+        self.target, self.gates = like.target, gates
+
+    def __call__(self, run: Run) -> None:
+        """Write them out."""
+        run.values[self.target] = self.gates
+
+
 class FixedLinear(Step):
     """A linear layer that has the weights of some inputs only, always the same."""
 
     def __init__(self, like: Linear, kept: Kept) -> None:
         super().__init__(like.reads, like.writes, like.label)
-        channels = torch.from_numpy(kept.index).to(like.plain.device)
+        channels = kept.on(like.plain.device)
         by_channel = like.plain.view(-1, len(like.absent), like.positions)
+        by_channel = F.pad(by_channel, (0, 0, 0, 1))  # holes are read as zeros
+        absent = F.pad(like.absent, (0, 1)).double()
         self.weights = by_channel.index_select(1, channels).flatten(1)
-        gone = by_channel.sum(dim=2).double() @ like.absent.double()
+        gone = by_channel.sum(dim=2).double() @ absent
         there = self.weights.view(len(self.weights), -1, like.positions).sum(dim=2).double()
-        gone = gone - there @ like.absent[channels].double()
+        gone = gone - there @ absent[channels]
         self.bias = like.bias + gone.to(like.bias.dtype)
         self.source, self.target = like.source, like.target
 
@@ -74,6 +88,7 @@ class StaticNetwork:
     def __init__(self, plan: Plan, run: Run) -> None:
         self.kept: list[Kept | None] = list(run.kept)
         self._factors = dict(run.factors)
+        self._gates = list(run.gates)
         found = zip(plan.steps, plan.dead, strict=True)
         fixed = [(self._fixed(step), dead) for step, dead in found]
         self.plan = replace(
@@ -85,6 +100,9 @@ class StaticNetwork:
     def _fixed(self, step: Step) -> Step | None:
         if isinstance(step, Pool | Decide):
             return None
+        if isinstance(step, Gates):
+            gates = torch.as_tensor(self._gates[step.layer]).to(step.device, step.dtype)
+            return Constant(step, gates.view(1, -1, 1, 1))
         if isinstance(step, Linear) and step.kept is not None:
             kept = self.kept[step.kept]
             assert kept is not None

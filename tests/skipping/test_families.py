@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from decoupling.families import FAMILIES, Case
+from decoupling.families import FAMILIES
 from decoupling.networks import enliven
 
 from pathlens.skipping import skip
 
 from .comparing import TOLERANCE, apart, drawn, same_gates
+from .shallow import Case
 
 # What the graph does not let through; every other family has no fallback.
 MIXED = {

@@ -298,9 +298,9 @@ def test_calibration_keeps_the_answers_and_chooses_what_was_fastest():
     assert set(found.modes) == {1, 2, 4} == set(skipping.modes)
     assert set(found.dense_from) == set(network.layers.names)
     for size, mode in found.modes.items():
-        assert found.seconds[size, mode] == min(
-            found.seconds[size, other] for other in ("each", "union", "dense")
-        )
+        least = min(found.seconds[size, other] for other in ("each", "union", "dense"))
+        gain = least < 0.9 * found.seconds[size, "dense"]
+        assert found.seconds[size, mode] == least if gain else mode == "dense"
     for images in (1, 3, 4):
         gates = drawn(network, images, 0.6, seed=images)
         expected = network.with_path(x[:images], force=gates)[0]

@@ -32,11 +32,14 @@ def draw(table: pd.DataFrame) -> plt.Figure:
         share = 100 * part["density"]
         lines = (
             ("skipping, ms", "skipping", "o-", "C0"),
+            ("skipping, calibrated, ms", "skipping, calibrated", "s-", "C2"),
             ("cut, ms", "static cut, plain torch", "--", "black"),
             ("cut, packed, ms", "static cut, same operators", ":", "grey"),
             ("masked, ms", "masked", "x-", "C3"),
         )
         for column, label, style, colour in lines:
+            if column not in part:  # measured before calibration was
+                continue
             axis.plot(share, dense / part[column], style, color=colour, label=label)
         axis.axhline(1, color="grey", linewidth=0.5)
         axis.set(title=network, xlabel="filters on, %")

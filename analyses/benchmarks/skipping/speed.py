@@ -6,11 +6,9 @@ python analyses/benchmarks/skipping/speed.py [--cases vgg16 resnet18 ...] [--tur
 from __future__ import annotations
 
 import argparse
-import copy
 import csv
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -26,15 +23,24 @@ from machine import machine
 
 from pathlens.decoupling import DecoupledNetwork, decouple
 from pathlens.models import build_model
-from pathlens.skipping import SkippingNetwork, skip
-from pathlens.skipping.steps.gating import Decide, Pool
+from pathlens.skipping.speed.forms import (
+    CALIBRATED,
+    CUT,
+    DENSE,
+    DENSE_LAST,
+    MASKED,
+    PACKED,
+    SKIPPING,
+    Forms,
+)
+from pathlens.skipping.speed.profile import profile
+from pathlens.skipping.speed.timing import Times, in_turns
 
 CASES = {
     "vgg16": 224, "resnet18": 224, "resnet50": 224, "squeezenet1_1": 224, "googlenet": 224,
     "mobilenet_v2": 224, "resnet20": 32,
 }  # fmt: skip
 DENSITIES = (0.7, 0.5, 0.3)
-LAST = torch.channels_last
 
 
 def built(name: str) -> nn.Module:
@@ -54,111 +60,76 @@ def built(name: str) -> nn.Module:
     return model
 
 
-def drawn(network: DecoupledNetwork, density: float, seed: int) -> dict[str, Tensor]:
-    """A random path."""
+def drawn(
+    network: DecoupledNetwork, density: float, seed: int, images: int = 1
+) -> dict[str, Tensor]:
+    """A random path for each of some images."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        layer.name: (torch.rand(1, layer.filters, generator=generator) < density).float()
+        layer.name: (torch.rand(images, layer.filters, generator=generator) < density).float()
         for layer in network.layers
     }
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Processor seconds of one call, after one that warms up: other programs may use the machine."""
-    call()
-    start = time.process_time()
-    call()
-    return time.process_time() - start
-
-
-def gating_seconds(skipping: SkippingNetwork, x: Tensor, turns: int = 7) -> float:
-    """Processor seconds of all pooling and deciding in one run; the shortest of each step."""
-    plan = skipping.plan_for((x,))
-    assert plan is not None
-    taken: dict[int, list[float]] = {}
-
-    def timed(step: Any) -> Any:
-        def run(state: Any) -> None:
-            start = time.process_time()
-            step(state)
-            taken.setdefault(id(step), []).append(time.process_time() - start)
-
-        return run
-
-    steps = list(plan.steps)
-    plan.steps[:] = [timed(step) if isinstance(step, Pool | Decide) else step for step in steps]
-    for _ in range(turns):
-        skipping(x)
-    plan.steps[:] = steps
-    return sum(min(times) for times in taken.values())
-
-
 def measure(name: str, px: int, turns: int) -> list[dict[str, Any]]:
-    """Rows of the table for one network."""
-    model = built(name)
-    x = torch.randn(1, 3, px, px, generator=torch.Generator().manual_seed(1))
-    network = decouple(model, x).eval()
-    folded = fuse(copy.deepcopy(model)).eval()
-    last = copy.deepcopy(folded).to(memory_format=LAST)
-    x_last = x.contiguous(memory_format=LAST)
-    skipping = skip(network, x, cache_bytes=0)
-    plain = skip(network, x, cache_bytes=0, compiled=False)
-    gating = gating_seconds(skipping, x)
+    """Rows of the table for one network; processor seconds, as other programs may use the machine."""
+    x = torch.randn(4, 3, px, px, generator=torch.Generator().manual_seed(1))
+    network = decouple(built(name), x[:1]).eval()
+    forms = Forms(network, x[:1])
+    steps = profile(forms.skipping, x[:1], clock=time.process_time)
+    gating = float(steps.loc[steps["kind"] == "gating", "skipping_ms"].sum()) / 1e3
     rows = []
     for density in DENSITIES:
-        turned = []
-        for seed in range(turns):
-            path = drawn(network, density, seed)
-            cut, packed = plain.static(path, x), skipping.static(path, x)
-            turned.append(
-                {
-                    "dense": seconds(lambda: folded(x)),
-                    "dense, channels last": seconds(lambda: last(x_last)),
-                    "masked": seconds(
-                        lambda path=path: network.with_path(x, force=path, responses=False)
-                    ),
-                    "skipping": seconds(lambda path=path: skipping.with_path(x, force=path)),
-                    "cut": seconds(lambda cut=cut: cut(x)),
-                    "cut, packed": seconds(lambda packed=packed: packed(x)),
-                }
-            )
-            del cut, packed
-        rows += table(name, px, density, turned, gating)
+        forms.calibrated.calibrate(
+            x, force=drawn(network, density, 10_000, len(x)), batch_sizes=[1]
+        )
+        times = in_turns(
+            lambda turn, density=density: forms.calls(x[:1], drawn(network, density, turn)),
+            turns,
+            x.device,
+            clock=time.process_time,
+        )
+        mode = forms.calibrated.modes[1]
+        rows.append(table(name, px, density, times, gating, mode))
         print(summary(rows[-1]), flush=True)
     return rows
 
 
 def table(
-    name: str, px: int, density: float, turns: list[dict[str, float]], gating: float
-) -> list[dict[str, Any]]:
+    name: str, px: int, density: float, times: Times, gating: float, mode: str
+) -> dict[str, Any]:
     """One row: medians in ms with quartiles, and medians of ratios within a turn."""
-    row: dict[str, Any] = {"network": name, "px": px, "density": density, "turns": len(turns)}
-    for key in turns[0]:
-        times = 1e3 * np.array([turn[key] for turn in turns])
-        row[f"{key}, ms"] = round(float(np.median(times)), 2)
-        row[f"{key}, quartiles"] = "{:.2f} to {:.2f}".format(*np.quantile(times, [0.25, 0.75]))
-    dense = [min(turn["dense"], turn["dense, channels last"]) for turn in turns]
+    row: dict[str, Any] = {"network": name, "px": px, "density": density}
+    row["turns"] = len(times[DENSE])
+    for form, seconds in times.items():
+        row[f"{form}, ms"] = round(float(1e3 * np.median(seconds)), 2)
+        quartiles = 1e3 * np.quantile(seconds, [0.25, 0.75])
+        row[f"{form}, quartiles"] = "{:.2f} to {:.2f}".format(*quartiles)
+    dense = np.minimum(times[DENSE], times[DENSE_LAST])
     ratios = {
-        "speed-up over dense": [d / t["skipping"] for d, t in zip(dense, turns, strict=True)],
-        "speed-up of the cut": [d / t["cut"] for d, t in zip(dense, turns, strict=True)],
-        "speed-up over masked": [t["masked"] / t["skipping"] for t in turns],
-        "share of the cut's speed": [t["cut"] / t["skipping"] for t in turns],
-        "share of the packed cut's speed": [t["cut, packed"] / t["skipping"] for t in turns],
-        "gating over dense": [gating / d for d in dense],
+        "speed-up over dense": dense / times[SKIPPING],
+        "speed-up of the cut": dense / times[CUT],
+        "speed-up over masked": times[MASKED] / times[SKIPPING],
+        "share of the cut's speed": times[CUT] / times[SKIPPING],
+        "share of the packed cut's speed": times[PACKED] / times[SKIPPING],
+        "gating over dense": gating / dense,
+        "calibrated over dense and gating": times[CALIBRATED] / (dense + gating),
+        "calibrated over masked": times[CALIBRATED] / times[MASKED],
     }
     row.update({key: round(float(np.median(values)), 3) for key, values in ratios.items()})
-    return [row]
+    return {**row, "mode": mode}
 
 
 def summary(row: dict[str, Any]) -> str:
     """One line about a row."""
     cut, packed = row["share of the cut's speed"], row["share of the packed cut's speed"]
     return (
-        f"{row['network']} {row['density']:.0%}: {row['skipping, ms']} ms, "
+        f"{row['network']} {row['density']:.0%}: {row[f'{SKIPPING}, ms']} ms, "
         f"{row['speed-up over dense']:.2f} x dense, {row['speed-up over masked']:.2f} x masked, "
-        f"{cut:.2f} of the cut, "
-        f"{packed:.2f} of the packed cut, "
-        f"gating {row['gating over dense']:.1%}"
+        f"{cut:.2f} of the cut, {packed:.2f} of the packed cut, "
+        f"gating {row['gating over dense']:.1%}; calibrated ({row['mode']}) "
+        f"{row[f'{CALIBRATED}, ms']} ms, {row['calibrated over dense and gating']:.2f} of dense with "
+        f"gating, {row['calibrated over masked']:.2f} of masked"
     )
 
 

@@ -56,6 +56,7 @@ def linear(planner: Planner, node: fx.Node) -> bool:
             None if form is None else form.kept,
             none if form is None else planner.absent(form),
             1 if form is None else max(1, form.flat),
+            planner.name_of_weight(bias) or "linear",
         )
     )
     return True

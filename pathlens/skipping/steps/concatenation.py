@@ -67,10 +67,15 @@ class Rearrangement(Step):
             run.values[self.target] = x.index_select(1, self.channels.to(x.device))
             run.kept[self.after] = everything(self.count)
             return
-        index = self.place[kept.index]
-        stays = np.flatnonzero(index < self.count)
-        if len(stays) == 0:  # of a part that is silent one channel stays, with what it holds: zero
-            stays = np.zeros(1, dtype=np.int64)
-        if len(stays) < self.count / 2 or len(stays) < 0.8 * kept.places:
+        index, stays = self.place[kept.index], self.stays(kept)
+        if run.exact or len(stays) < self.count / 2 or len(stays) < 0.8 * kept.places:
             x, index = x.index_select(1, torch.from_numpy(stays).to(x.device)), index[stays]
         run.values[self.target], run.kept[self.after] = x, Kept(index, self.count)
+
+    def stays(self, kept: Kept) -> np.ndarray:
+        """The places of the value that are taken."""
+        if kept.whole:
+            return self.channels.numpy()
+        stays = np.flatnonzero(self.place[kept.index] < self.count)
+        # Of a part that is silent one channel stays, with what it holds: zero.
+        return stays if len(stays) else np.zeros(1, dtype=np.int64)

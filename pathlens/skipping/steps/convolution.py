@@ -76,12 +76,14 @@ class Convolution(Step):
 
     def _silence(self, x: Tensor, outputs: Kept) -> Tensor:
         """Zeros: all filters are off."""
+        size = (len(x), outputs.places, *self.size_after(x))
+        return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=LAST).zero_()
+
+    def size_after(self, x: Tensor) -> list[int]:
+        """Height and width of what the convolution makes of x (N, inputs, height, width)."""
         shape, size = self.filters.shape, []
         for axis in range(2):
             reach = shape.dilation[axis] * (self.filters.taps[axis] - 1) + 1
             room = x.shape[2 + axis] + 2 * shape.padding[axis] - reach
             size.append(room // shape.stride[axis] + 1)
-        made = torch.empty(
-            (len(x), outputs.places, *size), dtype=x.dtype, device=x.device, memory_format=LAST
-        )
-        return made.zero_()
+        return size

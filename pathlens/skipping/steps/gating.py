@@ -155,7 +155,9 @@ class Decide(Step):
         places = -(-count // granule) * granule
         if run.dense:
             return self.everything
-        if places >= self.filters or count > self.dense_from * self.filters:
+        if places >= self.filters:
+            return self.everything
+        if count > self.dense_from * self.filters and not run.exact:
             return self.everything
         if not count:
             index[0] = 0
@@ -168,6 +170,9 @@ class Decide(Step):
             there = on if kept.whole else on[:, kept.index[kept.filled]]
             if there.all():
                 return None
+            if kept.whole:
+                factors = torch.from_numpy(on).to(self.processor.device, self.processor.dtype)
+                return factors[:, :, None, None]
         extended = np.concatenate([on, np.zeros((len(on), 1), dtype=bool)], axis=1)
         factors = torch.from_numpy(extended[:, kept.index]).to(self.processor.device)
         factors = factors.to(self.processor.dtype)

@@ -27,6 +27,7 @@ class Linear(Step):
         kept: Number of the input's `Kept`; None where it is dense.
         absent: Value of every input channel where it is absent, (channels,).
         positions: Positions per channel.
+        label: Name of the module.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class Linear(Step):
         kept: int | None,
         absent: Tensor,
         positions: int,
+        label: str,
     ) -> None:
-        super().__init__((source,), (target,), "linear")
+        super().__init__((source,), (target,), label)
         self.processor, self.source, self.target = processor, source, target
         self.kept, self.absent, self.positions = kept, absent, positions
         self.all = everything(len(absent))
