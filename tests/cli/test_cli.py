@@ -196,15 +196,18 @@ def test_ctrl_c_during_training_saves_and_resumes(pathlens, tmp_path):
     command = [sys.executable, "-m", "pathlens", "train", "resnet20", "--data", "digits",
                "--epochs", "2", "--run", "stopped"]  # fmt: skip
     env = {**os.environ, "PATHLENS_RUNS": str(runs)}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while not (runs / "stopped" / "config.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    said = tmp_path / "stderr"
+    with said.open("w") as stream:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=stream
+        )
+        deadline = time.monotonic() + 120
+        # Only within an epoch is there something to save that finished epochs have not.
+        while "loss=" not in said.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=120)
+    err = said.read_text()
     assert process.returncode == 130, err
     assert "everything is saved: resume with `pathlens train --run stopped`" in err
     assert "Traceback" not in err
