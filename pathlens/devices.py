@@ -1,6 +1,9 @@
-"""Checking that a device can be used, before any work is done."""
+"""What devices there are: whether one can be used, and what the processor is called."""
 
 from __future__ import annotations
+
+import platform
+from pathlib import Path
 
 from pathlens.errors import PathLensError, first_line
 
@@ -19,3 +22,11 @@ def check_device(device: str) -> None:
         raise PathLensError(
             f"Device '{device}' cannot be used here ({first_line(error)}): try --device cpu."
         ) from error
+
+
+def processor() -> str:
+    """Name of the processor, as the system knows it."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -5,15 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
-
-def processor() -> str:
-    """Name of the processor, as the system knows it."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+from pathlens.devices import processor
 
 
 def machine(threads: int | str, *packages: str, name: str = "") -> str:

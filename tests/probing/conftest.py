@@ -11,7 +11,12 @@ from pathlens.recorder import record
 def record_changed(trained, root, change=lambda weights: None, *, limit=60, gating="gating."):
     """Record the small decoupled run with random gating modules, its weights changed by a function."""
     shutil.copytree(trained, root / "runs")
-    file = root / "runs" / "gated" / "checkpoint.pt"
+    change_gates(root / "runs" / "gated" / "checkpoint.pt", change, gating=gating)
+    return record(root / "runs" / "gated", limit=limit, progress=False)
+
+
+def change_gates(file, change=lambda weights: None, *, gating="gating."):
+    """Give the run of a checkpoint random gating modules, and its weights to a function."""
     content = torch.load(file, weights_only=True)
     generator = torch.Generator().manual_seed(0)
     for name, tensor in content["weights"].items():
@@ -19,7 +24,6 @@ def record_changed(trained, root, change=lambda weights: None, *, limit=60, gati
             tensor.copy_(torch.randn(tensor.shape, generator=generator))
     change(content["weights"])
     torch.save(content, file)
-    return record(root / "runs" / "gated", limit=limit, progress=False)
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from pathlens.probing import MaskFolder
 from pathlens.recorder import record
 from pathlens.recording import Recording
 
+from .conftest import change_gates
+
 SIDE = 16
 VIEW = View(size=SIDE, canvas=SIDE, pad=0)
 
@@ -103,13 +105,7 @@ class MaskedRun:
 def record_masked(trained, root, count=120):
     """Record a small decoupled run on pictures, then mask the red rectangles of some of them."""
     shutil.copytree(trained / "gated", root / "runs" / "gated")
-    file = root / "runs" / "gated" / "checkpoint.pt"
-    content = torch.load(file, weights_only=True)
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in content["weights"].items():
-        if name.startswith("gating.") and "fc" in name:
-            tensor.copy_(torch.randn(tensor.shape, generator=generator))
-    torch.save(content, file)
+    change_gates(root / "runs" / "gated" / "checkpoint.pt")
     images, masks = pictures(count, height=20, width=26)
     images[..., 2] //= 2
     for folder in ("pictures", "masks"):

@@ -19,6 +19,8 @@ from pathlens.recorder import record
 from pathlens.training import load
 from tests.analysis.conftest import make_recording
 
+from .conftest import change_gates
+
 IMAGES = 80
 
 
@@ -27,13 +29,7 @@ def folder(trained, tmp_path_factory):
     """Runs whose gates differ between images; "gated" is recorded, "unrecorded" is its copy."""
     root = tmp_path_factory.mktemp("explained")
     shutil.copytree(trained, root / "runs")
-    file = root / "runs" / "gated" / "checkpoint.pt"
-    content = torch.load(file, weights_only=True)
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in content["weights"].items():
-        if name.startswith("gating.") and "fc" in name:
-            tensor.copy_(torch.randn(tensor.shape, generator=generator))
-    torch.save(content, file)
+    change_gates(root / "runs" / "gated" / "checkpoint.pt")
     shutil.copytree(root / "runs" / "gated", root / "runs" / "unrecorded")
     record(root / "runs" / "gated", limit=IMAGES, progress=False)
     return root
