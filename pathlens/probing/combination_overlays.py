@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from pathlens.analysis.associating.turns import in_turn
 from pathlens.analysis.source import Bits, Ints
 from pathlens.datasets.base import Pixels
 from pathlens.probing.combination_maps import MapBench, Unit
@@ -18,7 +19,7 @@ SIDE = 160
 """Longer side of the pictures, in pixels."""
 PICTURES = 4
 """Pictures of a combination, at most."""
-MOST = 12
+MOST = 24
 """Combinations that have pictures, at most."""
 
 _DIM = 0.6
@@ -27,18 +28,15 @@ _OUTLINE = (255, 60, 200)
 
 
 def with_pictures(measured: pd.DataFrame) -> pd.DataFrame:
-    """The rows to draw: of every concept the strongest by phi, confirmed and gaining ones first.
+    """The rows to draw, in the order of `in_turn` with confirmed ones first: as the page shows cards.
 
-    Gaining ones say more than their layer's best single filter. None is chosen by how well its map
-    fits the mask.
+    None is chosen by how well its map fits the mask.
 
     Args:
         measured: Rows of associations of which the IoU was measured.
     """
-    ordered = measured.assign(gaining=measured["gain_ci_low"] > 0).sort_values(
-        ["confirmed", "gaining", "phi"], ascending=False, kind="stable"
-    )
-    return ordered.drop_duplicates("concept").head(MOST)[list(measured.columns)]
+    confirmed, others = (in_turn(measured[measured["confirmed"] == flag]) for flag in (True, False))
+    return pd.concat([confirmed, others]).head(MOST)
 
 
 def drawn_at_random(hits: Ints, seed: int) -> Ints:

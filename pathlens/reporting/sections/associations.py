@@ -137,13 +137,21 @@ class AssociationTable(Section[AssociationFindings]):
             "columns": [str(column) for column in kept.columns],
             "rows": [[finite(value, 4) for value in row] for row in kept.itertuples(index=False)],
             "cards": [card.data(page) for card in found.cards],
-            "overlays": found.overlays,
+            "overlays": _one_a_concept(found.overlays),
             "unmeasured": _unmeasured(table),
             "total": len(ordered),
             "confirmed": len(table.confirmed),
             "summary": table.summary(),
             "left_out": table.left_out,
         }
+
+
+def _one_a_concept(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pictures beside the table: the first combination of every concept; cards have the rest."""
+    first: dict[str, dict[str, Any]] = {}
+    for one in drawn:
+        first.setdefault(one["concept"], one)
+    return list(first.values())
 
 
 def _measured(context: Context, found: Associations) -> tuple[Associations, list[dict[str, Any]]]:
