@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,10 @@ from machine import machine
 from pathlens.layers import Layer, LayerTable
 from pathlens.recording import PartRows, Plan, Recording, RecordingWriter, open_recording
 from pathlens.recording.manifest import image_fingerprint
+
+if TYPE_CHECKING:
+    from pathlens.datasets import ImageSplit
+    from pathlens.decoupling.network import DecoupledNetwork
 
 FILTERS = (512, *(72,) * 40, *(64,) * 13)
 """54 layers with 4,224 filters; the first one is the one that is read."""
@@ -37,44 +42,60 @@ MEMORY_IMAGES = (1_000, 100_000)
 Row = dict[str, object]
 
 
-def record_once(images: int, model: str, batch: int) -> int:
-    """Record drawn images with thumbnails in this process; its largest memory in KiB.
+def drawn_split(images: int) -> ImageSplit:
+    """Some hundred drawn images that come again and again.
 
-    The images are some hundred that come again and again, so that they take the same memory however
-    many there are; ids are made for all of them, as every plan holds them.
+    Their pixels take the same memory however many images there are; ids are made for all of them, as
+    every plan holds them.
     """
+    from pathlens.datasets import ImageSplit
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (256, 32, 32, 3), dtype=np.uint8)
+    ids = tuple(f"test/{number:06d}.jpg" for number in range(images))
+    labels = np.arange(images) % 10
+    return ImageSplit("test", ids, labels, CLASSES[:10], lambda i: pixels[i % len(pixels)])
+
+
+def drawn_network(model: str) -> DecoupledNetwork:
+    """A decoupled network with random weights."""
     import torch
 
-    from pathlens.datasets import ImageSplit
-    from pathlens.datasets.loader import View
     from pathlens.decoupling import decouple
     from pathlens.models import build_model
+
+    return decouple(build_model(model, 10, 1.0), torch.zeros(1, 3, 32, 32)).eval()
+
+
+def peak() -> int:
+    """Largest memory of this process so far, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def record_once(images: int, model: str, batch: int) -> int:
+    """Record drawn images with thumbnails in this process; its largest memory in KiB."""
+    import torch
+
+    from pathlens.datasets.loader import View
     from pathlens.recorder.columns import OptionalColumns
     from pathlens.recorder.parts import PartRecorder, Paths
     from pathlens.recorder.processes import Place
     from pathlens.recorder.writing import write_missing
     from pathlens.recording.shards import Shard
 
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (256, 32, 32, 3), dtype=np.uint8)
-    ids = tuple(f"test/{number:06d}.jpg" for number in range(images))
-    labels = np.arange(images) % 10
-    classes = CLASSES[:10]
-    split = ImageSplit("test", ids, labels, classes, lambda i: pixels[i % len(pixels)])
-    example = torch.zeros(1, 3, 32, 32)
-    network = decouple(build_model(model, 10, 1.0), example).eval()
-    view = View.of(32, 32)
+    split, network, view = drawn_split(images), drawn_network(model), View.of(32, 32)
+    assert split.labels is not None
     plan = Plan(
         checkpoint="a" * 64,
         model=model,
         layers=network.layers,
         images=images,
-        fingerprint=image_fingerprint(ids, labels),
+        fingerprint=image_fingerprint(split.ids, split.labels),
         columns=COLUMNS,
         thumbnails=True,
-        classes=classes,
+        classes=split.classes,
     )
-    columns = OptionalColumns((), network, 10, example)
+    columns = OptionalColumns((), network, 10, torch.zeros(1, 3, 32, 32))
     recorder = PartRecorder(Paths(network), split, view, "cpu", batch, columns)
     with tempfile.TemporaryDirectory() as folder:
         write_missing(
@@ -86,25 +107,48 @@ def record_once(images: int, model: str, batch: int) -> int:
             progress=False,
             say=lambda line: None,
         )
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak()
+
+
+def forward_once(images: int, model: str, batch: int) -> int:
+    """Run loader and network over the same images and keep nothing; largest memory in KiB."""
+    import torch
+
+    from pathlens.datasets.loader import ImageLoader, View, centre, normalise
+    from pathlens.training.evaluation import in_batches
+
+    split, network, view = drawn_split(images), drawn_network(model), View.of(32, 32)
+    loader = ImageLoader(split, view, cache_bytes=0)
+    with torch.inference_mode():
+        for read in loader.batches(in_batches(range(images), batch)):
+            network.with_path(normalise(centre(read.canvas, view)), responses=False)
+    return peak()
 
 
 def memory(model: str, batch: int, repeats: int) -> list[Row]:
-    """Largest memory of processes that record few and many images, by turns; medians."""
-    found: dict[int, list[int]] = {images: [] for images in MEMORY_IMAGES}
+    """Largest memory of processes that record few and many images, by turns; medians.
+
+    Beside it that of processes that only run the network: what grows there is no row that is kept.
+    """
+    cases = [(what, images) for what in ("record", "forward") for images in MEMORY_IMAGES]
+    found: dict[tuple[str, int], list[int]] = {case: [] for case in cases}
     for _ in range(repeats):
-        for images, sizes in found.items():
-            command = [sys.executable, __file__, "--record", str(images), "--model", model]
+        for (what, images), sizes in found.items():
+            command = [sys.executable, __file__, f"--{what}", str(images), "--model", model]
             done = subprocess.run(
                 [*command, "--batch", str(batch)], capture_output=True, text=True, check=True
             )
             sizes.append(int(done.stdout))
-    few, many = (float(np.median(found[images])) for images in MEMORY_IMAGES)
-    return [
-        figure("largest memory, 1,000 images", few / 1024, "MiB"),
-        figure("largest memory, 100,000 images", many / 1024, "MiB"),
-        figure("the second over the first", many / few, "", "at most 1.05"),
-    ]
+    rows = []
+    for what, words in (("record", "recording"), ("forward", "loader and forward pass alone")):
+        few, many = (float(np.median(found[what, images])) / 1024 for images in MEMORY_IMAGES)
+        wanted = "at most 1.05" if what == "record" else ""
+        rows += [
+            figure(f"largest memory, 1,000 images, {words}", few, "MiB"),
+            figure(f"largest memory, 100,000 images, {words}", many, "MiB"),
+            figure(f"the second over the first, {words}", many / few, "", wanted),
+        ]
+    return rows
 
 
 def drawn_plan(images: int) -> tuple[Plan, list[str]]:
@@ -254,10 +298,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--only", choices=["memory", "growth"])
     parser.add_argument("--record", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--forward", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("recording_size.csv"))
     asked = parser.parse_args()
     if asked.record is not None:
         print(record_once(asked.record, asked.model, asked.batch))
+        return
+    if asked.forward is not None:
+        print(forward_once(asked.forward, asked.model, asked.batch))
         return
     rows: list[Row] = []
     if asked.only != "growth":
