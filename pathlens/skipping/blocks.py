@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ _CAPACITY = 96 * 2**20
 """Most bytes of this memory in every thread."""
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """How a convolution moves over its picture, as torch takes it."""
 
     stride: tuple[int, ...]

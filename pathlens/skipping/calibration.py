@@ -26,6 +26,10 @@ Mode = Literal["each", "union", "dense"]
 with masks."""
 
 MODES: tuple[Mode, ...] = ("each", "union", "dense")
+"""Groups of similar paths are left out. Of 32 real images, grouped with all paths known beforehand, the
+union of 8 had on 0.77 of the filters instead of 0.79 at random (ResNet-20, CIFAR-10) and 0.90 instead of
+0.93 (SqueezeNet, flowers); groups of 16, 8 and 4 took at least 1.1, 1.3 and 1.8 times as long as the
+whole batch at once."""
 
 Forced = dict[int, Tensor]
 """Gates that are given, (N, filters), by number of the layer from 0."""

@@ -10,83 +10,30 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
-_BLOCK = 64
+_carray: Any = numba.carray  # type: ignore[attr-defined]
+
+BLOCK = 64
 """Pixels that are summed before they are added to the whole, which keeps rounding small."""
 
 
-def _pool(x: Any, index: Any, base: Any, into: Any) -> None:
-    """Mean over pixels of x (pixels, places), put at its channels; `base` (channels,) elsewhere."""
-    pixels, places = x.shape
-    total = np.zeros(places, dtype=np.float32)
-    block = np.empty(places, dtype=np.float32)
-    for start in range(0, pixels, _BLOCK):
-        stop = min(start + _BLOCK, pixels)
-        block[:] = 0
-        pixel = start
-        # Four pixels at once load and store each sum a quarter as often.
-        while pixel + 4 <= stop:
-            a, b, c, d = x[pixel], x[pixel + 1], x[pixel + 2], x[pixel + 3]
-            for place in range(places):
-                block[place] += (a[place] + b[place]) + (c[place] + d[place])
-            pixel += 4
-        while pixel < stop:
-            a = x[pixel]
-            for place in range(places):
-                block[place] += a[place]
-            pixel += 1
-        for place in range(places):
-            total[place] += block[place]
-    into[:] = base
-    for place in range(places):
-        if index[place] < len(into):
-            into[index[place]] = total[place] / np.float32(pixels)
+def _inttoptr(typing: Any, address: Any) -> Any:
+    """An address as a pointer: handing over numbers costs a quarter of handing over tensors."""
+
+    def made(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(types.int64), made
 
 
-def _decide(
-    pooled: Any,
-    first: Any,
-    first_bias: Any,
-    second: Any,
-    second_bias: Any,
-    forced: Any,
-    logits: Any,
-    on: Any,
-    index: Any,
-) -> int:
-    """Both layers of a gating module, weights (inputs, outputs), and what they decide.
+_pointer: Any = intrinsic(_inttoptr)
 
-    Writes the logits, which filters are on (given ones first: 0, 1, or NaN for those decided; none at
-    all if `forced` is empty), and their numbers to the front of `index`, whose rest is holes.
 
-    Returns:
-        How many are on.
-    """
-    hidden = first_bias.copy()
-    for channel in range(len(pooled)):
-        value, row = pooled[channel], first[channel]
-        if value != 0:  # of silenced channels not even the weights are read
-            for unit in range(len(hidden)):
-                hidden[unit] += value * row[unit]
-    filters = len(logits)
-    logits[:] = second_bias
-    for unit in range(len(hidden)):
-        value, row = hidden[unit], second[unit]
-        if value > 0:
-            for filter_ in range(filters):
-                logits[filter_] += value * row[filter_]
-    for filter_ in range(filters):
-        on[filter_] = logits[filter_] > 0
-    for filter_ in range(len(forced)):
-        if not np.isnan(forced[filter_]):
-            on[filter_] = forced[filter_] > 0
-    count = 0
-    index[:] = filters
-    for filter_ in range(filters):
-        if on[filter_]:
-            index[count] = filter_
-            count += 1
-    return count
+def _at(address: int, rows: int, columns: int) -> Any:
+    """The numbers (rows, columns) at an address."""
+    return _carray(_pointer(address), (rows, columns), np.float32)
 
 
 def _gather(store: Any, rows: Any, columns: Any, into: Any) -> None:
@@ -129,17 +76,41 @@ def _shift(store: Any, rows: Any, columns: Any, absent: Any, bias: Any) -> None:
         bias[row] -= total
 
 
-def _scatter_add(x: Any, index: Any, rectify: bool, into: Any) -> None:
-    """Into (pixels, channels) += x (pixels, places) at its channels, then ReLU if asked for."""
-    channels = into.shape[1]
-    for pixel in range(into.shape[0]):
+def _scatter_add(
+    address: int,
+    index: Any,
+    rectify: bool,
+    into_address: int,
+    pixels: int,
+    sums: Any,
+    channels: int,
+) -> None:
+    """Into (pixels, channels) += x (pixels, places) at its channels, then ReLU if asked for.
+
+    Both are given by address. What comes out is summed over pixels into `sums` (channels,), unless that
+    is empty: a gating module that asks for the mean then needs not read it all again.
+    """
+    places = np.flatnonzero(index < channels)
+    targets = index[places]
+    x, into = at(address, pixels, len(index)), at(into_address, pixels, channels)
+    least = np.float32(0 if rectify else -np.inf)
+    block = np.zeros(len(sums), dtype=np.float32)
+    sums[:] = 0
+    for pixel in range(pixels):
         source, target = x[pixel], into[pixel]
-        for place in range(len(index)):
-            if index[place] < channels:
-                target[index[place]] += source[place]
-        if rectify:
+        for number in range(len(places)):
+            target[targets[number]] += source[places[number]]
+        if len(sums) > 0:
             for channel in range(channels):
-                target[channel] = max(target[channel], np.float32(0))
+                made = max(target[channel], least)
+                target[channel] = made
+                block[channel] += made
+            if pixel % BLOCK == BLOCK - 1 or pixel == pixels - 1:
+                sums += block
+                block[:] = 0
+        elif rectify:
+            for channel in range(channels):
+                target[channel] = max(target[channel], least)
 
 
 def _scatter(x: Any, index: Any, base: Any, into: Any) -> None:
@@ -181,8 +152,7 @@ def _linear(x: Any, index: Any, absent: Any, weights: Any, bias: Any) -> Any:
 _compiled: Any = numba.njit(nogil=True, cache=True)
 _reordering: Any = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 
-pool: Any = _compiled(_pool)
-decide: Any = _reordering(_decide)
+at: Any = _compiled(_at)
 gather: Any = _compiled(_gather)
 shift: Any = _reordering(_shift)
 scatter_add: Any = _compiled(_scatter_add)

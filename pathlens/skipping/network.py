@@ -20,7 +20,7 @@ from pathlens.skipping.plan import Plan
 from pathlens.skipping.planning import Planner
 from pathlens.skipping.processor import processor_for
 from pathlens.skipping.refusals import InferenceOnly
-from pathlens.skipping.rules import RULES
+from pathlens.skipping.rules import OTHERWISE, RULES
 from pathlens.skipping.run import Run
 from pathlens.skipping.static import StaticNetwork
 from pathlens.skipping.tracing import NotTraced, assemble, trace
@@ -121,7 +121,7 @@ class SkippingNetwork(InferenceOnly):
         try:
             with torch.inference_mode(False), torch.no_grad():
                 traced = trace(network, tuple(argument.clone() for argument in arguments))
-                return Planner(network, traced, self._processor, self.cache).plan(RULES)
+                return Planner(network, traced, self._processor, self.cache).plan(RULES, OTHERWISE)
         except NotTraced as reason:
             # Made to run, it says itself what is wrong with the input.
             return reason

@@ -39,7 +39,10 @@ BATCH_NORMS = {
 VIEWS = {"view", "_unsafe_view", "reshape", "_reshape_alias", "flatten"}
 
 ANY_LAYOUT = (
-    POINTWISE | PICTURES | {"mean", "sum", "amax", "cat", "convolution", "getitem", "addmm", "mm"}
+    POINTWISE
+    | PICTURES
+    | {"mean", "sum", "amax", "cat", "convolution", "getitem", "addmm", "mm", "slice"}
+    | {"constant_pad_nd"}
 )
 """Operators that mean the same whichever way the numbers lie in memory; others get them in order."""
 

@@ -49,7 +49,6 @@ def path_of(layers: LayerTable, runs: list[Run], processor: Processor) -> Path:
 
 
 def _rows(parts: list[Any], processor: Processor) -> Tensor:
-    """Gates or logits, (N, filters), of runs that hold (images, filters), or (filters,) of one."""
+    """Gates or logits, (N, filters), of runs that hold (images, filters) each."""
     rows = [torch.as_tensor(part) for part in parts]
-    rows = [row if row.dim() == 2 else row[None] for row in rows]
     return torch.cat(rows).to(processor.device, processor.dtype)

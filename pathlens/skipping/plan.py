@@ -73,8 +73,9 @@ class Plan:
         for slot, argument in zip(self.inputs, args, strict=True):
             pictures = argument.dim() == 4
             run.values[slot] = argument.contiguous(memory_format=LAST) if pictures else argument
+        values = run.values
         for step, dead in zip(self.steps, self.dead, strict=True):
             step(run)
             for slot in dead:
-                run.values[slot] = None
+                values[slot] = None
         return [run.values[slot].contiguous() for slot in self.outputs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,10 @@ from pathlens.decoupling import DecoupledNetwork, NotGated
 from pathlens.skipping.channels import Compact
 from pathlens.skipping.folding import layers_of
 from pathlens.skipping.lifetimes import lifetimes
-from pathlens.skipping.operators import ANY_LAYOUT, SHARING, VIEWS, is_view, name_of
+from pathlens.skipping.operators import name_of
 from pathlens.skipping.plan import Plan
 from pathlens.skipping.processor import Processor
+from pathlens.skipping.steps.addition import Addition
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.gating import Decide, Gates, Pool
 from pathlens.skipping.steps.operator import Argument, Operator, Scatter
@@ -29,6 +31,7 @@ class Planner:
     Attributes:
         form: What is known of the values that are compact.
         layer_of: Number of the gated layer, from 0, by the gate's node.
+        sums: Additions, by what they make.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Planner:
         self.kept_of_layer: dict[int, int] = {}
         self.fallbacks: list[NotGated] = []
         self.done: set[fx.Node] = set(trace.inputs)
+        self.sums: dict[fx.Node, Addition] = {}
         self._dense: dict[fx.Node, int] = {}
         self._pooled: dict[fx.Node, int] = {}
         self._names = {id(parameter): name for name, parameter in network.model.named_parameters()}
@@ -183,73 +187,33 @@ class Planner:
         module = self.network.gating_module(layer + 1)
         layers = layers_of(module)
         if layers is not None and len(self.shape(asked)) == 4:
-            source = self._pool(asked, layers.first.dtype)
+            source, pool = self._pool(asked, layers.first.dtype)
         else:
-            layers, source = None, self.dense(asked)
+            layers, source, pool = None, self.dense(asked), None
         kept = self.kept_of_layer[layer] = self.new_kept()
-        self.emit(Decide(self.processor, self.network, module, layer, source, kept, layers))
+        self.emit(Decide(self.processor, self.network, module, layer, source, kept, layers, pool))
         return kept
 
-    def _pool(self, node: fx.Node, dtype: torch.dtype) -> int:
-        if node not in self._pooled:
-            form = self.form.get(node)
-            base = torch.zeros(self.shape(node)[1]) if form is None else self.absent(form)
-            base = base.to(self.processor.device, dtype)
-            target = self._pooled[node] = self.new_slot()
-            kept = None if form is None else form.kept
-            self.emit(Pool(self.processor, self.slots[node], target, kept, base))
-        return self._pooled[node]
-
-    def as_observed(self, node: fx.Node) -> None:
-        """Run an operation on dense values as it was observed."""
-        name = name_of(node.target)
-        values = [leaf for leaf in tree_leaves(self.trace.arguments[node]) if _is_node(leaf)]
-        reads = tuple(
-            self.dense(value, f"{name} is not followed")
-            for value in values
-            if value not in self.constants
-        )
-        arguments, keywords = self.trace.arguments[node]
-        in_order = name not in ANY_LAYOUT
-        function: Callable[..., Any] = node.target  # type: ignore[assignment]
-        if name in VIEWS and name != "flatten":
-            function = torch.reshape
-        self.emit(
-            Operator(
-                function,
-                tuple(self._argument(argument, in_order) for argument in arguments),
-                {key: self._argument(argument, in_order) for key, argument in keywords.items()},
-                reads,
-                self.slots[node],
-                shares=name in SHARING or is_view(node.target),
-                label=name,
-            )
-        )
-
-    def _argument(self, given: Any, in_order: bool) -> Argument:
-        if isinstance(given, fx.Node):
-            return self._tensor(given, in_order)
-        if isinstance(given, PerImage):
-            return lambda run: given.count * run.images
-        varying = any(isinstance(leaf, fx.Node | PerImage) for leaf in tree_leaves(given))
-        if varying and isinstance(given, list | tuple):
-            parts = [self._argument(part, in_order) for part in given]
-            return lambda run: [make(run) for make in parts]
-        return lambda run: given
-
-    def _tensor(self, node: fx.Node, in_order: bool) -> Argument:
-        constant = self.constant(node)
-        if constant is not None:
-            return lambda run: constant
-        slot = self.dense(node)
-        if not in_order:
-            return lambda run: run.values[slot]
-        return lambda run: _contiguous(run.values[slot])
+    def _pool(self, node: fx.Node, dtype: torch.dtype) -> tuple[int, Pool | None]:
+        """Slot of a value's means over pixels, and what makes them, where nothing does so far."""
+        if node in self._pooled:
+            return self._pooled[node], None
+        form = self.form.get(node)
+        base = torch.zeros(self.shape(node)[1]) if form is None else self.absent(form)
+        base = base.to(self.processor.device, dtype).contiguous()
+        target = self._pooled[node] = self.new_slot()
+        kept = None if form is None else form.kept
+        pixels = math.prod(self.shape(node)[2:])
+        pool = Pool(self.processor, self.slots[node], target, kept, base, pixels)
+        if node not in self.sums:
+            return target, pool
+        self.sums[node].pools(pool)
+        return target, None
 
     # The whole plan.
 
-    def plan(self, rules: dict[str, Callable[[Planner, fx.Node], bool]]) -> Plan:
-        """Go through all operations; those that no rule takes run as observed."""
+    def plan(self, rules: dict[str, Rule], otherwise: Rule) -> Plan:
+        """Go through all operations; `otherwise` takes those that no rule takes."""
         for node in self.nodes:
             if node.op == "get_attr":
                 self.constants[node] = self.trace.weight(node)
@@ -259,7 +223,7 @@ class Planner:
             if node.op == "call_function" and node not in self.done and node not in self.constants:
                 rule = rules.get(name_of(node.target))
                 if rule is None or not rule(self, node):
-                    self.as_observed(node)
+                    otherwise(self, node)
         for layer in range(len(self.network.layers)):
             self.decide(layer)
         outputs = tuple(self.dense(node) for node in self.trace.outputs)
@@ -297,5 +261,5 @@ def _is_node(leaf: Any) -> bool:
     return isinstance(leaf, fx.Node)
 
 
-def _contiguous(value: Any) -> Any:
-    return value.contiguous() if isinstance(value, Tensor) else value
+Rule = Callable[[Planner, fx.Node], bool]
+"""Makes steps of an operation, and says whether it did."""

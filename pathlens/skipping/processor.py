@@ -16,6 +16,8 @@ from pathlens.skipping.channels import Kept
 
 LAST = torch.channels_last
 
+_NOTHING = np.empty(0, np.float32)
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -55,7 +57,7 @@ class Processor:
         self, x: Tensor, weights: Tensor, bias: Tensor | None, shape: Shape, act: Activation
     ) -> Tensor:
         """Convolution and activation."""
-        return act(F.conv2d(x, weights, bias, *_of(shape)))
+        return act(F.conv2d(x, weights, bias, *shape))
 
     def gather(self, store: Tensor, rows: Kept | None, columns: Kept | None) -> Tensor:
         """Weights (rows, columns, taps) of a store (filters + 1, taps, inputs + 1); all for None."""
@@ -140,10 +142,6 @@ class Processor:
         return result.relu_() if rectify else result
 
 
-def _of(shape: Shape) -> tuple[Any, ...]:
-    return shape.stride, shape.padding, shape.dilation, shape.groups
-
-
 class Compiled(Processor):
     """Single precision on the processor: compiled loops, and oneDNN where torch has it."""
 
@@ -157,9 +155,9 @@ class Compiled(Processor):
 
     def __init__(self) -> None:
         super().__init__(torch.device("cpu"), torch.float32)
-        from pathlens.skipping import kernels
+        from pathlens.skipping import asking, kernels
 
-        self.kernels = kernels
+        self.asking, self.kernels = asking, kernels
         self.blocks = Blocks(self.pack)
 
     @cached_property
@@ -167,7 +165,9 @@ class Compiled(Processor):
         """Torch's convolution with an activation in it; None where it was built without oneDNN."""
         if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             return None
-        return getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+        found = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+        # The one overload for one input, so that it is not looked for in every call.
+        return None if found is None else found.default
 
     def pack(self, weights: Tensor, shape: Shape, size: tuple[int, ...]) -> Tensor:
         """As `Processor` does."""
@@ -229,10 +229,9 @@ class Compiled(Processor):
 
     def pool(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
         """As `Processor` does."""
-        if len(x) > 1:
-            return super().pool(x, kept, base)
-        into = torch.empty(1, kept.channels)
-        self.kernels.pool(rows_of(x), kept.index, base.numpy(), into.numpy()[0])
+        into = torch.empty(len(x), kept.channels)
+        pictures = rows_of(x).reshape(len(x), -1, x.shape[1])
+        self.asking.pool(pictures, kept.index, base.numpy(), into.numpy())
         return into
 
     def scatter(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
@@ -247,8 +246,17 @@ class Compiled(Processor):
         """As `Processor` does."""
         if x.dim() != 4:
             return super().scatter_add(x, kept, into, rectify=rectify)
-        into = into.contiguous(memory_format=LAST)
-        self.kernels.scatter_add(rows_of(x), kept.index, rectify, rows_of(into))
+        return self.scatter_add_and_sum(x, kept, into, _NOTHING, rectify=rectify)
+
+    def scatter_add_and_sum(
+        self, x: Tensor, kept: Kept, into: Tensor, sums: Any, *, rectify: bool
+    ) -> Tensor:
+        """The same, of pictures; writes sums over all their pixels into `sums` (channels,) or (0,)."""
+        into, x = into.contiguous(memory_format=LAST), x.contiguous(memory_format=LAST)
+        images, channels, height, width = into.shape
+        self.kernels.scatter_add(
+            x.data_ptr(), kept.index, rectify, into.data_ptr(), images * height * width, sums, channels
+        )  # fmt: skip
         return into
 
     def affine(

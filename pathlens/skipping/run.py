@@ -18,7 +18,7 @@ class Run:
         images: Size of the batch.
         values: Tensors by slot; None before they are made and after their last use.
         kept: Which channels are there, by number.
-        gates: Gates (N, filters) by layer, or an array (filters,) of one image.
+        gates: Gates (N, filters) by layer, tensors or arrays.
         logits: What they were decided from, alike.
         amplitudes: What filters that are on are multiplied by, (N, filters), by layer, if anything.
         factors: What is left to multiply the outputs of a layer by, (N, places, 1, 1), by layer;

@@ -14,7 +14,7 @@ from pathlens.skipping.plan import Plan
 from pathlens.skipping.run import Run
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.convolution import Convolution
-from pathlens.skipping.steps.gating import Decide, Gates, Pool
+from pathlens.skipping.steps.gating import Decide, Gates
 from pathlens.skipping.steps.linear import Linear
 from pathlens.skipping.tracing import assemble
 from pathlens.skipping.weights import Filters, Ready
@@ -98,7 +98,7 @@ class StaticNetwork:
         )
 
     def _fixed(self, step: Step) -> Step | None:
-        if isinstance(step, Pool | Decide):
+        if isinstance(step, Decide):
             return None
         if isinstance(step, Gates):
             gates = torch.as_tensor(self._gates[step.layer]).to(step.device, step.dtype)

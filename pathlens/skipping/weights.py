@@ -105,7 +105,7 @@ class Filters:
             self._far = _one_more(made if bias is None else made + bias)
         self._near = None if bias is None else _one_more(bias)
 
-    @property
+    @cached_property
     def depthwise(self) -> bool:
         """Whether every filter reads one channel, its own."""
         return self.shape.groups > 1 and self.weights.shape[:2] == (self.shape.groups, 1)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from pathlens.skipping.blocks import Shape
 from pathlens.skipping.channels import Kept, everything, side_by_side
 from pathlens.skipping.processor import LAST, Activation, Compiled, Processor
+from pathlens.skipping.steps.gating import Layers
 from pathlens.skipping.weights import Filters, PathCache
 
 COMPILED, PLAIN = Compiled(), Processor(torch.device("cpu"), torch.float32)
@@ -45,6 +46,51 @@ def test_pool_scatter_and_affine_equal_the_plain_ones(seed, images):
             COMPILED.affine(x, some, scale, shift, rectify=rectify),
             PLAIN.affine(x, some, scale, shift, rectify=rectify),
         )
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+@pytest.mark.parametrize("size", [(3, 5), (8, 8), (9, 17)])
+def test_sums_made_while_adding_are_those_of_the_sum(rectify, size):
+    some, x, into = kept(30, 13, 4, holes=3), pictures(13, 1, 1, size), pictures(30, 2, 1, size)
+    expected = PLAIN.scatter_add(x, some, into.clone(), rectify=rectify)
+    sums = np.full(30, np.nan, dtype=np.float32)
+    found = COMPILED.scatter_add_and_sum(x, some, into.clone(), sums, rectify=rectify)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.from_numpy(sums), expected.sum(dim=(0, 2, 3)))
+
+
+def layers(channels, units, filters, seed):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = (channels, units), (units,), (units, filters), (filters,)
+    return Layers(*(torch.randn(size, generator=generator) for size in sizes))
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize(("channels", "units", "filters"), [(7, 1, 5), (30, 7, 24), (64, 16, 40)])
+def test_asking_in_one_call_equals_pooling_and_two_layers(images, channels, units, filters):
+    module = layers(channels, units, filters, seed=images)
+    some = kept(channels, channels // 2, 5, holes=1)
+    x, absent = pictures(channels // 2, 3, images, (9, 17)), torch.randn(channels)
+    forced = torch.randint(-1, 2, (images, filters), generator=torch.Generator().manual_seed(1))
+    forced = torch.where(forced < 0, float("nan"), forced)
+    pooled = PLAIN.pool(x, some, absent)
+    expected = module(pooled)
+    for given in (torch.zeros(0, 0), forced):
+        decided = (
+            expected > 0 if not len(given) else torch.where(given.isnan(), expected > 0, given)
+        )
+        for picture in (x.data_ptr(), 0):
+            means = np.zeros((images, channels), np.float32) if picture else pooled.numpy().copy()
+            logits, on = np.empty((images, filters), np.float32), np.empty((images, filters), bool)
+            index = np.empty(filters + 4, np.int64)
+            count = COMPILED.asking.ask(
+                module.table(absent), picture, 9 * 17, some.index, means, given.numpy(), logits, on, index
+            )  # fmt: skip
+            torch.testing.assert_close(torch.from_numpy(means), pooled)
+            torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-4)
+            assert np.array_equal(on, decided.bool().numpy())
+            assert index[:count].tolist() == np.flatnonzero(on.any(axis=0)).tolist()
+            assert (index[count:] == filters).all()
 
 
 def test_scatter_puts_channels_where_they_belong():

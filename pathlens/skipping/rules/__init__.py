@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import fx
-
 from pathlens.skipping.operators import BATCH_NORMS, PICTURES, POINTWISE, VIEWS
-from pathlens.skipping.planning import Planner
+from pathlens.skipping.planning import Rule
 from pathlens.skipping.rules.channelwise import mean, normalise, picture, pointwise
 from pathlens.skipping.rules.convolution import convolution
 from pathlens.skipping.rules.joining import concatenate, join
 from pathlens.skipping.rules.linear import linear, view
+from pathlens.skipping.rules.observed import observed
 from pathlens.skipping.rules.splitting import item, slice_, split
 
-Rule = Callable[[Planner, fx.Node], bool]
+OTHERWISE = observed
+"""What takes operations that no rule takes."""
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(POINTWISE, pointwise),

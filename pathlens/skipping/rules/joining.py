@@ -102,9 +102,9 @@ def _sum(planner: Planner, node: fx.Node, a: fx.Node, b: fx.Node) -> bool:
     rectifier = planner.reader(node)
     rectify = rectifier is not None and name_of(rectifier.target) == "relu"
     end = rectifier if rectify and rectifier is not None else node
-    planner.emit(
-        Addition(planner.processor, stream, branch, planner.slots[end], kept, rectify=rectify)
-    )
+    step = Addition(planner.processor, stream, branch, planner.slots[end], kept, rectify=rectify)
+    planner.emit(step)
+    planner.sums[end] = step
     planner.finish(node, end)
     return True
 

@@ -18,7 +18,7 @@ from pathlens.skipping.run import Run
 from pathlens.skipping.speed.timing import Clock
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.convolution import Convolution
-from pathlens.skipping.steps.gating import Decide, Pool
+from pathlens.skipping.steps.gating import Decide
 
 
 class _Timed(Step):
@@ -90,7 +90,7 @@ def _milliseconds(step: Step) -> float:
 
 def _kind(step: Step) -> str:
     assert isinstance(step, _Timed)
-    if isinstance(step.step, Pool | Decide):
+    if isinstance(step.step, Decide):
         return "gating"
     return "convolution" if isinstance(step.step, Convolution) else "other"
 

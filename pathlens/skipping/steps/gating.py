@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,25 +16,45 @@ from pathlens.skipping.run import Run
 from pathlens.skipping.steps.base import Step
 
 
-class Pool(Step):
-    """The mean over pixels that gating modules read, of all channels, once for all that read it."""
+class Pool:
+    """The mean over pixels that gating modules read, of all channels, once for all that read it.
+
+    Args:
+        processor: Computes.
+        source: Slot of the pictures.
+        target: Slot of their means, a tensor or an array (N, channels).
+        kept: Number of the pictures' `Kept`; None where they are dense.
+        absent: Value of every channel where it is absent, (channels,).
+        pixels: Pixels of one picture.
+    """
 
     def __init__(
-        self, processor: Processor, source: int, target: int, kept: int | None, absent: Tensor
+        self,
+        processor: Processor,
+        source: int,
+        target: int,
+        kept: int | None,
+        absent: Tensor,
+        pixels: int,
     ) -> None:
-        super().__init__((source,), (target,), "gating")
         self.processor, self.source, self.target = processor, source, target
-        self.kept, self.absent = kept, absent
-        self.all = everything(len(absent))
+        self.kept, self.absent, self.pixels = kept, absent, pixels
+        self.channels = len(absent)
+        self.all = everything(self.channels)
 
     def __call__(self, run: Run) -> None:
         """Pool."""
-        kept = self.all if self.kept is None else run.kept_at(self.kept)
-        x = run.values[self.source]
-        run.values[self.target] = self.processor.pool(x, kept, self.absent)
+        run.values[self.target] = self.processor.pool(
+            run.values[self.source], self.kept_in(run), self.absent
+        )
+
+    def kept_in(self, run: Run) -> Kept:
+        """The channels that are there."""
+        return self.all if self.kept is None else run.kept_at(self.kept)
 
 
-_NOTHING = np.empty(0, dtype=np.float32)
+_SINGLE, _BIT, _NUMBER = np.dtype(np.float32), np.dtype(bool), np.dtype(np.int64)
+_NOTHING, _NOWHERE = np.empty((0, 0), _SINGLE), np.empty(0, _NUMBER)
 
 
 @dataclass(frozen=True)
@@ -54,12 +73,15 @@ class Layers:
     second: Tensor
     second_bias: Tensor
 
-    @cached_property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """The same numbers, for the compiled loop."""
-        return tuple(
-            part.numpy() for part in (self.first, self.first_bias, self.second, self.second_bias)
-        )
+    def table(self, absent: Tensor) -> np.ndarray:
+        """Sizes and addresses, (8,), int64, for the compiled loop; valid while all tensors are held.
+
+        Args:
+            absent: Mean of every channel where it is absent, (channels,).
+        """
+        parts = (absent, self.first, self.first_bias, self.second, self.second_bias)
+        sizes = (*self.first.shape, self.second.shape[1])
+        return np.array([*sizes, *(part.data_ptr() for part in parts)], dtype=np.int64)
 
     def __call__(self, pooled: Tensor) -> Tensor:
         """Logits (N, filters) of pooled inputs (N, in_channels)."""
@@ -77,6 +99,7 @@ class Decide(Step):
         source: Slot of what is asked: pooled inputs where `layers` is given, else the whole input.
         kept: Number of the layer's `Kept`.
         layers: The folded gating module; None for a kind that is run as it is.
+        pool: Makes the pooled inputs, where nobody did before.
     """
 
     def __init__(
@@ -88,20 +111,30 @@ class Decide(Step):
         source: int,
         kept: int,
         layers: Layers | None,
+        pool: Pool | None,
     ) -> None:
-        super().__init__((source,), (), "gating")
+        reads, writes = ((source,), ()) if pool is None else ((pool.source,), (source,))
+        super().__init__(reads, writes, "gating")
         self.processor, self.module, self.hashing = processor, module, network.hashing
         self.layer, self.source, self.kept, self.layers = layer, source, kept, layers
         self.filters = network.layers[layer].filters
         self.granule = granule(self.filters)
         self.dense_from = 1.0
         self.everything = everything(self.filters)
+        self.pool = pool
+        self.table: np.ndarray | None = None
+        if layers is not None and isinstance(processor, Compiled):
+            self.ask = processor.asking.ask
+            self.absent = layers.first.new_zeros(len(layers.first)) if pool is None else pool.absent
+            self.table = layers.table(self.absent)
 
     def __call__(self, run: Run) -> None:
         """Decide."""
-        if self.layers is not None and isinstance(self.processor, Compiled) and run.images == 1:
-            self._decide_one(run, self.processor)
+        if self.table is not None:
+            self._ask(run, self.table)
             return
+        if self.pool is not None:
+            self.pool(run)
         logits = self._logits(run.values[self.source])
         gates = self.module.decide(logits, "hard", self.hashing, None)
         run.logits[self.layer] = logits
@@ -121,25 +154,26 @@ class Decide(Step):
         logits: Tensor = self.module(source)
         return logits
 
-    def _decide_one(self, run: Run, processor: Compiled) -> None:
-        """The same for one image, in one call."""
-        assert self.layers is not None
-        layers, filters = self.layers, self.filters
-        logits = np.empty(filters, dtype=np.float32)
-        on, index = np.empty(filters, dtype=bool), np.empty(filters + self.granule, dtype=np.int64)
-        forced = run.forced.get(self.layer)
-        count = processor.kernels.decide(
-            run.values[self.source].numpy()[0],
-            *layers.arrays,
-            _NOTHING if forced is None else forced.numpy()[0],
-            logits,
-            on,
-            index,
-        )
-        run.logits[self.layer], run.gates[self.layer] = logits, on
+    def _ask(self, run: Run, table: np.ndarray) -> None:
+        """The same in one call."""
+        images, layer, filters, pool = run.images, self.layer, self.filters, self.pool
+        logits, on = np.empty((images, filters), _SINGLE), np.empty((images, filters), _BIT)
+        index = np.empty(filters + self.granule, _NUMBER)
+        if pool is None:
+            picture, pixels, places, pooled = 0, 0, _NOWHERE, run.values[self.source]
+            if isinstance(pooled, Tensor):
+                pooled = pooled.numpy()
+        else:
+            x = run.values[pool.source].contiguous(memory_format=LAST)
+            picture, pixels, places = x.data_ptr(), pool.pixels, pool.kept_in(run).index
+            pooled = run.values[self.source] = np.empty((images, pool.channels), _SINGLE)
+        forced = run.forced.get(layer) if run.forced else None
+        given = _NOTHING if forced is None else np.ascontiguousarray(forced.numpy())
+        count = self.ask(table, picture, pixels, places, pooled, given, logits, on, index)
+        run.logits[layer], run.gates[layer] = logits, on
         kept = run.kept[self.kept] = self._kept(run, index, count)
-        partly = kept.whole and count < filters
-        run.factors[self.layer] = self._factors(on[None], kept, None) if partly else None
+        masked = images > 1 or (kept.whole and count < filters)
+        run.factors[layer] = self._factors(on, kept, None) if masked else None
 
     def _keep(self, run: Run, on: np.ndarray, amplitudes: Tensor | None) -> None:
         """Choose the filters that run: those that any image has on."""
@@ -151,10 +185,10 @@ class Decide(Step):
         run.factors[self.layer] = self._factors(on, kept, amplitudes)
 
     def _kept(self, run: Run, index: np.ndarray, count: int) -> Kept:
-        granule = 1 if run.exact else self.granule
-        places = -(-count // granule) * granule
         if run.dense:
             return self.everything
+        granule = 1 if run.exact else self.granule
+        places = -(-count // granule) * granule
         if places >= self.filters:
             return self.everything
         if count > self.dense_from * self.filters and not run.exact:
