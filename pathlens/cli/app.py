@@ -13,6 +13,7 @@ from pathlens.cli.compare import compare
 from pathlens.cli.concepts import concepts
 from pathlens.cli.cut import cut
 from pathlens.cli.demo import demo
+from pathlens.cli.detect import detect
 from pathlens.cli.explain import explain
 from pathlens.cli.layers import layers
 from pathlens.cli.merge import merge
@@ -38,6 +39,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(concepts, name="concepts")
+app.add_typer(detect, name="detect")
 
 
 _STOPPED = (

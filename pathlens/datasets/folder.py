@@ -23,10 +23,12 @@ _SUFFIX_LIST = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
 
 
 def load_folder(root: Path, seed: int = 0) -> Pools:
-    """Load an image folder in one of three layouts.
+    """Load an image folder in one of four layouts.
 
     - `train/` with `test/` or `val/`, each with a folder a class: `test/` is the test set, or
       `val/` where there is no `test/` with class folders.
+    - `test/` alone, with a folder a class: test images of a network that was trained elsewhere, of
+      one class or more, for recording only.
     - a folder a class: 20 % of each class become the test set, by seed.
     - images without class folders: one split of images without labels, for recording only.
 
@@ -48,6 +50,9 @@ def load_folder(root: Path, seed: int = 0) -> Pools:
     folders, images = list_folder(root)
     if "train" in folders and list_folder(root / "train")[0]:
         return _divided(root, folders)
+    if folders == ["test"] and list_folder(root / "test")[0]:
+        test = _labelled(root, "test/", "test", tuple(list_folder(root / "test")[0]))
+        return Pools(test.subset([], "train"), test, _native_size(root, test))
     if folders:
         pool = _labelled(root, "", "train")
         return split_pool(pool, _native_size(root, pool), seed)

@@ -19,7 +19,8 @@ class Pools:
     """All images of a source, with its own division only.
 
     Attributes:
-        train: Images to train on, those for validation among them; for images without labels, all.
+        train: Images to train on, those for validation among them; for images without labels, all;
+            without images where there are only test images.
         test: Test images; None for images without labels.
         native_size: Height and width that all images share, in pixels; None where they differ.
         mirrored: Whether a mirrored image keeps its class.
@@ -52,6 +53,8 @@ def build_dataset(name: str, pools: Pools, *, seed: int, limit: int | None) -> D
     pool, test = pools.train, pools.test
     if limit is not None:
         pool, test = take(pool, limit, seed), take(test, limit, seed)
+    if not len(pool):
+        return Dataset(name, {"test": test}, test.classes, pools.native_size, pools.mirrored)
     train, validation = hold_out(pool, VALIDATION_SHARE, seed)
     splits = {"train": train, "validation": validation, "test": test}
     return Dataset(name, splits, pool.classes, pools.native_size, pools.mirrored)

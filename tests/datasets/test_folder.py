@@ -76,6 +76,20 @@ def test_a_class_may_be_called_train(tmp_path):
     assert load_dataset(tmp_path).classes == ("car", "train")
 
 
+@pytest.mark.parametrize("classes", [["cat"], ["cat", "dog"]])
+def test_a_test_folder_alone_has_test_images_only(tmp_path, classes):
+    fill(tmp_path / "test", classes, count=4)
+    data = load_dataset(tmp_path)
+    assert set(data.splits) == {"test"}
+    assert data.split("test").classes == tuple(classes)
+    assert data.split("test").ids[0].startswith("test/cat/")
+    assert data.native_size == 8
+    assert len(data.split("test")) == 4 * len(classes)
+    assert len(load_dataset(tmp_path, limit=2).split("test")) == 2
+    with pytest.raises(PathLensError, match="'train'"):
+        data.split("train")
+
+
 def test_a_flat_folder_has_one_split_without_labels(tmp_path):
     for i in range(5):
         picture(tmp_path / f"{i}.png", i)

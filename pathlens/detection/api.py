@@ -1,0 +1,218 @@
+"""`fit()`, `score()`, `evaluate_recordings()`: detectors from recordings, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pathlens.analysis.source import Floats
+from pathlens.detection.data import DetectionData, detection_data, joined
+from pathlens.detection.detectors import Detector, find_detector
+from pathlens.detection.evaluation import Evaluation, evaluate
+from pathlens.detection.evaluation.metrics import threshold_at
+from pathlens.detection.saving import SavedDetector, load_detector, save_detector, write_scores
+from pathlens.detection.sets import altered_sets
+from pathlens.errors import PathLensError
+from pathlens.layers import LayerSpec
+from pathlens.recording.reader import Recording, open_recording
+
+FALSE_ALARMS = 0.05
+"""Share of clean images that may be flagged, unless something else is asked for."""
+
+FITTED = "detectors"
+"""Folder of fitted detectors beside a recording."""
+
+
+def fit(
+    recording: str | Path | Recording,
+    detectors: Sequence[str | Detector] = ("likelihood",),
+    *,
+    attacked: Iterable[str | Path | Recording] = (),
+    layers: Iterable[LayerSpec] | None = None,
+    false_alarms: float = FALSE_ALARMS,
+    out: str | Path | None = None,
+    seed: int = 0,
+) -> dict[str, SavedDetector]:
+    """Fit detectors on one half of the clean images, and fix their thresholds on the other.
+
+    Args:
+        recording: Clean images that the network was not trained on. Where labels are known, only
+            those that it gets right count.
+        detectors: Names (`DETECTORS`), or detectors with settings of their own.
+        attacked: Recordings of attacked images for supervised detectors; of each those count that
+            were made of an image of the first half and are misclassified.
+        layers: Layers that detectors see, by number, name or glob; all for None.
+        false_alarms: Share of new clean images that are flagged at most, 0 to 1.
+        out: Folder to write to; `detectors` beside the recording if not given.
+        seed: Draws the halves; images of one group stay together.
+
+    Returns:
+        The fitted detectors by name, which are written.
+
+    Raises:
+        PathLensError: If a detector is unknown or cannot be fitted, images are too few for the
+            share of false alarms, or recordings do not belong together.
+    """
+    if not 0 < false_alarms < 1:
+        raise PathLensError(f"A share of false alarms of {false_alarms} is not between 0 and 1.")
+    source = recording if isinstance(recording, Recording) else open_recording(recording)
+    wanted = [find_detector(one) if isinstance(one, str) else one for one in detectors]
+    if not wanted:
+        raise PathLensError("Name at least one detector.")
+    chosen = None if layers is None else list(layers)
+    clean = _right(detection_data(source, chosen))
+    first = _first_half(clean, seed)
+    half, other = clean.take(first), clean.take(~first)
+    attacks = _attacked(source, attacked, chosen, set(half.sources.tolist()))
+    checkpoint = str(source.manifest.get("checkpoint", ""))
+    found = {}
+    for detector in wanted:
+        fitted = detector.fit(half, attacks if detector.supervised else None)
+        threshold = threshold_at(fitted.score(other), false_alarms)
+        if not np.isfinite(threshold):
+            raise PathLensError(
+                f"{len(other)} clean images fix no threshold for {false_alarms:.2%} false alarms: give "
+                f"{int(np.ceil(1 / false_alarms)) - 1} of them at least, or allow more."
+            )
+        found[detector.name] = SavedDetector(detector, fitted, checkpoint, threshold)
+    folder = source.folder / FITTED if out is None else Path(out)
+    for saved in found.values():
+        save_detector(folder, saved)
+    return found
+
+
+def score(
+    recording: str | Path | Recording, detectors: str | Path | Sequence[SavedDetector]
+) -> dict[str, tuple[Floats, float | None]]:
+    """Score the images of a recording, and write the scores beside it.
+
+    Args:
+        recording: Any images of the same checkpoint.
+        detectors: Fitted detectors, or the folder (or one JSON file) in which they are.
+
+    Returns:
+        Detector name to float64 (images,) scores, higher for stranger ones, and its threshold; as in
+        `detection_scores.csv` (image, detector, score, threshold, flagged).
+
+    Raises:
+        PathLensError: If there are no detectors, they belong to another checkpoint, or the recording
+            lacks what they read.
+    """
+    source = recording if isinstance(recording, Recording) else open_recording(recording)
+    checkpoint = str(source.manifest.get("checkpoint", ""))
+    given = _loaded(Path(detectors), checkpoint) if isinstance(detectors, str | Path) else detectors
+    strange = [one for one in given if one.checkpoint and one.checkpoint != checkpoint]
+    if strange or not given:
+        raise PathLensError(
+            "The detectors were fitted on paths of another checkpoint: fit them again."
+            if strange
+            else "There is no fitted detector to score with: fit one with `pathlens detect fit`."
+        )
+    found = {}
+    for saved in given:
+        data = detection_data(source, saved.fitted.layers.names)
+        found[saved.detector.name] = (saved.fitted.score(data), saved.threshold)
+    write_scores(source, found)
+    return found
+
+
+def evaluate_recordings(
+    clean: str | Path | Recording,
+    altered: Sequence[str | Path] | None = None,
+    *,
+    baselines: Iterable[str | Path] = (),
+    detectors: Sequence[str | Detector] | None = None,
+    layers: Iterable[LayerSpec] | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    progress: bool = True,
+) -> Evaluation:
+    """Hold detectors against the altered images that were recorded for a network.
+
+    Args:
+        clean: Recording of clean images.
+        altered: Recordings of altered images; those that lie beside the clean one if not given.
+        baselines: Clean recordings of other codes of the same images, each with its altered ones
+            beside it; called by the name of their folder.
+        detectors: Names, or detectors; all for None.
+        layers: Layers that detectors see; all for None.
+        seed: Seed of split, bootstrap and draws.
+        seeds: How many splits.
+        progress: Whether to show progress bars.
+
+    Raises:
+        PathLensError: If there are no altered images, or as `evaluate` says.
+    """
+    source = clean if isinstance(clean, Recording) else open_recording(clean)
+    sets = altered_sets(source, None if altered is None else [Path(each) for each in altered])
+    codes = {}
+    for folder in baselines:
+        code = open_recording(folder)
+        codes[code.folder.name] = (code, altered_sets(code).recordings)
+    return evaluate(
+        source,
+        sets.recordings,
+        benign=sets.benign,
+        detectors=detectors,
+        baselines=codes,
+        layers=layers,
+        seed=seed,
+        seeds=seeds,
+        progress=progress,
+    )
+
+
+def _right(data: DetectionData) -> DetectionData:
+    """The images that the network gets right; all where labels are not known."""
+    if "label" not in data.images or data.images["label"].isna().any():
+        return data
+    return data.take(data.images["label"].to_numpy(dtype=np.int64) == data.predictions)
+
+
+def _first_half(data: DetectionData, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Which images are fitted on: half of the groups of each predicted class, or of all images."""
+    group = data.sources
+    if "group" in data.images and bool((data.images["group"].fillna("") != "").all()):
+        group = data.images["group"].to_numpy(dtype=object)
+    _, first, member = np.unique(group, return_index=True, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    taken = np.zeros(len(first), dtype=np.bool_)
+    spare = 0
+    for label in np.unique(data.predictions[first]):
+        groups = rng.permutation(np.flatnonzero(data.predictions[first] == label))
+        # Odd classes give the image in the middle to either side in turn.
+        half, spare = divmod(len(groups) + spare, 2)
+        taken[groups[:half]] = True
+    return np.asarray(taken[member])
+
+
+def _attacked(
+    clean: Recording,
+    attacked: Iterable[str | Path | Recording],
+    layers: list[LayerSpec] | None,
+    sources: set[str],
+) -> DetectionData | None:
+    """Successful attacks on the images that are fitted on, all recordings together."""
+    parts = []
+    for given in attacked:
+        one = given if isinstance(given, Recording) else open_recording(given)
+        if one.manifest.get("checkpoint") != clean.manifest.get("checkpoint"):
+            raise PathLensError(
+                f"{one.folder} was recorded with another checkpoint than {clean.folder}: attack and "
+                "record its images again."
+            )
+        data = detection_data(one, layers)
+        known = np.array([each in sources for each in data.sources], dtype=np.bool_)
+        wrong = data.images["label"].to_numpy(dtype=np.int64) != data.predictions
+        kept = data.take(known & wrong)
+        parts.append(replace(kept, images=kept.images[["image", "prediction"]]))
+    return joined(parts) if parts else None
+
+
+def _loaded(place: Path, checkpoint: str) -> list[SavedDetector]:
+    """The detectors in a folder, or the one in a file."""
+    files = [place] if place.suffix == ".json" else sorted(place.glob("*.json"))
+    return [load_detector(path, checkpoint) for path in files]

@@ -1,0 +1,182 @@
+"""Detectors whose score is a sum over layers, on one scale for all classes.
+
+What a path of a class must cost differs by class: a class whose gates vary much has paths that all
+look unlikely. So the sum is centred and scaled by what clean images of the same predicted class have,
+measured on images that the model was not fitted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pathlens.analysis.source import Floats, Ints
+from pathlens.detection.data import DetectionData, require_layers
+from pathlens.detection.detectors.base import Arrays, class_count, class_rows, require_fitting
+from pathlens.detection.detectors.class_tables import class_means
+from pathlens.layers import LayerTable
+
+_FOLDS = 5
+_PRIOR = 10.0
+"""Clean images that the overall centre and scale weigh as much as, beside those of a class."""
+
+
+class PartsDetector(Protocol):
+    """A detector whose score is a sum of the parts of a model."""
+
+    def fit_model(self, clean: DetectionData) -> PartsModel:
+        """What clean paths look like by predicted class, before calibration."""
+        ...
+
+    def from_arrays(
+        self, layers: LayerTable, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> FittedByParts:
+        """The inverse of `FittedByParts.to_arrays`."""
+        ...
+
+
+class PartsModel(Protocol):
+    """What clean paths look like, by class."""
+
+    @property
+    def layers(self) -> LayerTable:
+        """The layers it looks at."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """Number of classes it was fitted on."""
+        ...
+
+    def parts(self, data: DetectionData) -> Floats:
+        """How far each image strays in each layer, in the model's own units: (images, layers)."""
+        ...
+
+    def to_arrays(self) -> Arrays:
+        """All that fitting found."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What the parts of clean images are like.
+
+    Attributes:
+        centres: float64 (classes + 1, layers), mean part; the last row is for classes never seen.
+        scales: float64 (classes + 1,), standard deviation of the sum of the parts.
+    """
+
+    centres: Floats
+    scales: Floats
+
+    def apply(self, parts: Floats, rows: Ints) -> Floats:
+        """Centred and scaled parts, (images, layers)."""
+        return np.asarray((parts - self.centres[rows]) / self.scales[rows, None])
+
+
+@dataclass(frozen=True, eq=False)
+class FittedByParts:
+    """A model of clean paths and the scale of what it says.
+
+    Attributes:
+        model: The model.
+        calibration: Centre and scale by class.
+    """
+
+    model: PartsModel = field(repr=False)
+    calibration: Calibration = field(repr=False)
+
+    @property
+    def layers(self) -> LayerTable:
+        """The layers it looks at."""
+        return self.model.layers
+
+    def score(self, data: DetectionData) -> Floats:
+        """Standard deviations above a clean image of the same predicted class: float64 (images,)."""
+        return np.asarray(self.parts(data).sum(axis=1))
+
+    def by_layer(self, data: DetectionData) -> Floats | None:
+        """What each layer adds to the score: float64 (images, layers); None if parts are not layers."""
+        parts = self.parts(data)
+        return parts if parts.shape[1] == len(self.layers) else None
+
+    def parts(self, data: DetectionData) -> Floats:
+        """Centred and scaled parts, whose sum is the score: float64 (images, parts)."""
+        require_layers(data, self.layers)
+        rows = class_rows(data.predictions, self.model.classes)
+        return self.calibration.apply(self.model.parts(data), rows)
+
+    def to_arrays(self) -> Arrays:
+        """The arrays of the model and of the calibration."""
+        found = self.calibration
+        own = {"calibration.centres": found.centres, "calibration.scales": found.scales}
+        return {**self.model.to_arrays(), **own}
+
+
+def fit_by_parts(
+    fit_model: Callable[[DetectionData], PartsModel], clean: DetectionData
+) -> FittedByParts:
+    """Fit a model and calibrate it on parts of clean images by models that have not seen them.
+
+    Args:
+        fit_model: Fits the model.
+        clean: Clean images.
+
+    Raises:
+        PathLensError: If there are fewer than 2 images, or what the model needs is missing.
+    """
+    return fit_with_parts(fit_model, clean)[0]
+
+
+def fit_with_parts(
+    fit_model: Callable[[DetectionData], PartsModel], clean: DetectionData
+) -> tuple[FittedByParts, Floats]:
+    """As `fit_by_parts`; also the calibrated parts of the clean images, by models without them."""
+    require_fitting(clean)
+    parts = cross_fitted(fit_model, clean)
+    calibration = calibrate(parts, clean.predictions, class_count(clean))
+    fitted = FittedByParts(fit_model(clean), calibration)
+    return fitted, calibration.apply(parts, clean.predictions)
+
+
+def restored(model: PartsModel, arrays: Mapping[str, npt.NDArray[Any]]) -> FittedByParts:
+    """The inverse of `FittedByParts.to_arrays`, the model being made already."""
+    found = Calibration(arrays["calibration.centres"], arrays["calibration.scales"])
+    return FittedByParts(model, found)
+
+
+def cross_fitted(fit_model: Callable[[DetectionData], PartsModel], data: DetectionData) -> Floats:
+    """Parts of every image by a model fitted on the other folds: (images, layers).
+
+    A model is kinder to images that it was fitted on, the more so the fewer they are.
+    """
+    folds = fold_of(data.predictions)
+    found: Floats | None = None
+    for fold in range(int(folds.max()) + 1):
+        held = folds == fold
+        parts = fit_model(data.take(~held)).parts(data.take(held))
+        found = np.empty((len(data), parts.shape[1])) if found is None else found
+        found[held] = parts
+    assert found is not None
+    return found
+
+
+def fold_of(predicted: Ints, folds: int = _FOLDS) -> Ints:
+    """Fold of each image, which spreads the images of every class over all folds: int64 (images,)."""
+    order = np.argsort(predicted, kind="stable")
+    found = np.empty(len(predicted), dtype=np.int64)
+    found[order] = np.arange(len(predicted)) % min(folds, len(predicted))
+    return found
+
+
+def calibrate(parts: Floats, predicted: Ints, classes: int) -> Calibration:
+    """Centre and scale by class of the parts of clean images, shrunk towards those of all."""
+    centres = class_means(parts, predicted, classes, _PRIOR)
+    rest = (parts - centres[predicted]).sum(axis=1)
+    variances = class_means(rest[:, None] ** 2, predicted, classes, _PRIOR)[:, 0]
+    scales = np.sqrt(variances)
+    return Calibration(centres, np.where(scales > 0, scales, 1.0))
