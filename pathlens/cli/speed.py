@@ -34,6 +34,12 @@ def speed(
     from pathlens.deploying import speed as measure
     from pathlens.files import write_json
 
+    told: list[str] = []
+
+    def say(line: str) -> None:
+        told.append(line)
+        typer.echo(line)
+
     found = measure(
         chosen_run(run),
         data=data,
@@ -42,8 +48,9 @@ def speed(
         threads=_numbers(threads, "--threads") or (1, 2),
         turns=turns,
         device=device,
+        say=say,
     )
-    _print(found)
+    _print(found, told)
     if json is not None:
         write_json(json, found.to_json())
         typer.echo(f"\nAll numbers: {json}")
@@ -62,11 +69,12 @@ def _numbers(given: list[str] | None, option: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _print(found: Speed) -> None:
+def _print(found: Speed, told: list[str]) -> None:
     from pathlens.cli.table import aligned
 
     for note in found.notes:
-        typer.echo(note)
+        if note not in told:
+            typer.echo(note)
     rows = [("threads", "batch", "MACs", "ms", "quartiles", "over dense", "form")]
     for row in found.frame.itertuples():
         form, mode = str(row.form), str(row.mode)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pathlens.deploying.source import images_of, open_source
 from pathlens.errors import PathLensError
-from pathlens.runs import Run
+from pathlens.runs import Run, plain_twin
 from pathlens.skipping.speed import Speed, measure
 
 
@@ -22,6 +22,7 @@ def speed(
     turns: int = 9,
     device: str = "cpu",
     progress: bool = True,
+    say: Callable[[str], object] | None = None,
 ) -> Speed:
     """Time the network of a run dense, masked, skipping and statically cut, on its own images.
 
@@ -35,6 +36,7 @@ def speed(
         turns: Times that every form runs; medians are given.
         device: Where to run.
         progress: Whether to show it.
+        say: Called with each note before anything is timed, which can take minutes.
 
     Raises:
         PathLensError: If there is no such run, it has no gates, or a number does not fit.
@@ -51,6 +53,10 @@ def speed(
         )
     source = open_source(run)
     x, note = images_of(source, data, images)
+    known = (note, *_accuracies(source.loaded.run))
+    if say is not None:
+        for line in known:
+            say(line)
     found = measure(
         source.network.to(device),
         x.to(device),
@@ -59,4 +65,15 @@ def speed(
         turns=turns,
         progress=progress,
     )
-    return replace(found, notes=(note, *found.notes))
+    return replace(found, notes=(*known, *found.notes))
+
+
+def _accuracies(run: Run) -> tuple[str, ...]:
+    """What the speed costs: test accuracy of the run, and of the plain one; none if unknown."""
+    plain = plain_twin(run)
+    told = [
+        f"{one.name} {one.result['test']['accuracy']:.1%}"
+        for one in (run, plain)
+        if one is not None and "accuracy" in one.result.get("test", {})
+    ]
+    return (f"Test accuracy, measured after training: {', '.join(told)}.",) if told else ()

@@ -10,7 +10,15 @@ from typer.testing import CliRunner
 from pathlens.cli.app import app
 from pathlens.deploying import speed
 from pathlens.errors import PathLensError
-from pathlens.skipping.speed.forms import CALIBRATED, CUT, DENSE, MASKED, PACKED, SKIPPING
+from pathlens.skipping.speed.forms import (
+    CALIBRATED,
+    CUT,
+    DENSE,
+    DENSE_PACKED,
+    MASKED,
+    PACKED,
+    SKIPPING,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +39,10 @@ def test_table_steps_and_machine_are_printed_and_written(runs, tmp_path):
     assert done.exit_code == 0, done.exception
     assert torch.get_num_threads() == before
     assert "Where the time of one image goes" in done.output
-    assert "5 images of digits (test)" in done.output
+    assert done.output.count("5 images of digits (test)") == 1
+    assert "Test accuracy, measured after training: gated " in done.output
     found = json.loads(out.read_text())
-    forms = [DENSE, MASKED, SKIPPING, CALIBRATED, CUT, PACKED]
+    forms = [DENSE, DENSE_PACKED, MASKED, SKIPPING, CALIBRATED, CUT, PACKED]
     assert [(row["batch"], row["form"]) for row in found["forms"]] == [
         (batch, form) for batch in (1, 3) for form in forms
     ]

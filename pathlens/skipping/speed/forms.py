@@ -14,16 +14,19 @@ from pathlens.decoupling.passing import Force
 from pathlens.skipping.network import SkippingNetwork, skip
 from pathlens.skipping.paths import forced_gates
 from pathlens.skipping.processor import LAST
+from pathlens.skipping.static import StaticNetwork
 
 Call = Callable[[], object]
 
 DENSE, DENSE_LAST, MASKED = "dense", "dense, channels last", "masked"
+DENSE_PACKED = "dense, packed"
 SKIPPING, CALIBRATED = "skipping", "skipping, calibrated"
 CUT, PACKED = "cut", "cut, packed"
 
 FORMS = {
     DENSE: "the plain network, BN folded",
     DENSE_LAST: "the same, channels last",
+    DENSE_PACKED: "the same with the operators that skipping uses: what is owed to them, not to paths",
     MASKED: "the decoupled network",
     SKIPPING: "only the filters on, as planned",
     CALIBRATED: "the same, calibrated on this machine",
@@ -42,6 +45,7 @@ class Forms:
     Attributes:
         skipping: Without calibration and without cache, because every image is new.
         calibrated: The same, to be calibrated.
+        whole: With all filters on, gates not asked; None where the graph cannot be followed.
         folded: Whether BN could be folded into the dense network.
     """
 
@@ -53,6 +57,9 @@ class Forms:
         self.calibrated = skip(network, example, cache_bytes=0)
         self.plain = skip(network, example, cache_bytes=0, compiled=False)
         self.followed = self.skipping.plan_for((example,)) is not None
+        self.whole: StaticNetwork | None = None
+        if self.followed:
+            self.whole = self.skipping.static(dict.fromkeys(network.layers.names, 1), example)
 
     @torch.inference_mode()
     def calls(self, x: Tensor, force: Force | None = None) -> dict[str, Call]:
@@ -68,6 +75,10 @@ class Forms:
         found: dict[str, Call] = {
             DENSE: _inference(self.dense, x),
             DENSE_LAST: _inference(self.last, last),
+        }
+        if self.whole is not None:
+            found[DENSE_PACKED] = _static(self.whole, x)
+        found |= {
             MASKED: _masked(self.network, x, force),
             SKIPPING: _skipping(self.skipping, x, force),
             CALIBRATED: _skipping(self.calibrated, x, force),
@@ -116,5 +127,8 @@ def _skipping(network: SkippingNetwork, x: Tensor, force: Force | None) -> Call:
 
 
 def _cut(network: SkippingNetwork, path: Force, x: Tensor) -> Call:
-    static = network.static(path, x)
-    return lambda: static(x)
+    return _static(network.static(path, x), x)
+
+
+def _static(network: StaticNetwork, x: Tensor) -> Call:
+    return lambda: network(x)

@@ -20,6 +20,7 @@ from pathlens.skipping.speed.forms import (
     CUT,
     DENSE,
     DENSE_LAST,
+    DENSE_PACKED,
     MASKED,
     PACKED,
     SKIPPING,
@@ -29,6 +30,9 @@ from pathlens.skipping.speed.machine import machine
 from pathlens.skipping.speed.profile import profile
 from pathlens.skipping.speed.timing import Times, in_turns, threads
 
+_CALIBRATED_ON = 32
+"""Where skipping pays hangs on the paths, so that it is judged on so many images at least."""
+
 
 @dataclass(frozen=True, eq=False)
 class Speed:
@@ -36,7 +40,8 @@ class Speed:
 
     Attributes:
         frame: A row a form, size of batch and number of threads: `threads`, `batch`, `form`, `macs`
-            (multiply-adds an image, mean over images; gating modules included where they are asked),
+            (multiply-adds an image, mean over the images timed; gating modules included where they
+            are asked, a cut keeps what any image of its batch has on),
             `ms`, `ms_low`, `ms_high` (milliseconds a batch: median and quartiles over turns),
             `speedup` (over dense, median over turns) and `mode` (how a calibrated network runs such
             batches, "" for other forms). Dense is the better of both orders in memory.
@@ -122,19 +127,22 @@ def measure(
 
 
 def _calibrate(forms: Forms, images: Tensor, batch: int, force: Force | None) -> None:
-    forms.calibrated.calibrate(images[: 4 * batch], force=force, batch_sizes=[batch], turns=3)
+    some = images[: max(4 * batch, _CALIBRATED_ON)]
+    forms.calibrated.calibrate(some, force=force, batch_sizes=[batch], turns=3)
 
 
 def _times(
     forms: Forms, images: Tensor, batch: int, turns: int, force: Force | None, bar: Any
 ) -> Times:
-    last = len(images) - batch + 1
-
     def calls(turn: int) -> Any:
-        start = turn * batch % last
-        return forms.calls(images[start : start + batch], force)
+        return forms.calls(_batch(images, batch, turn), force)
 
     return in_turns(calls, turns, forms.skipping.device, after=bar.update)
+
+
+def _batch(images: Tensor, batch: int, turn: int) -> Tensor:
+    start = turn * batch % (len(images) - batch + 1)
+    return images[start : start + batch]
 
 
 def _rows(
@@ -143,7 +151,7 @@ def _rows(
     best = min((DENSE, DENSE_LAST), key=lambda name: float(np.median(times[name])))
     dense = times[best]
     shown = {DENSE: dense, **{k: t for k, t in times.items() if k not in (DENSE, DENSE_LAST)}}
-    macs = _macs(forms, images[:batch], force)
+    macs = _macs(forms, [_batch(images, batch, turn) for turn in range(len(dense))], force)
     rows = []
     for name, seconds in shown.items():
         low, middle, high = (float(q) for q in 1e3 * np.quantile(seconds, [0.25, 0.5, 0.75]))
@@ -164,20 +172,24 @@ def _rows(
 
 
 @torch.inference_mode()
-def _macs(forms: Forms, x: Tensor, force: Force | None) -> dict[str, int]:
-    """Multiply-adds an image, of what has to be computed on these paths."""
+def _macs(forms: Forms, batches: Sequence[Tensor], force: Force | None) -> dict[str, int]:
+    """Multiply-adds an image, of what has to be computed on the paths of these batches; means."""
     cost = forms.network.cost
-    _, path = forms.skipping.with_path(x, force=force)
-    own = round(float(cost.macs(path).mean()))
-    union = {name: gates.amax(dim=0, keepdim=True) for name, gates in path.items()}
-    cut = round(float(cost.macs(union).mean())) - cost.gating
+    own, cut = [], []
+    for x in batches:
+        _, path = forms.skipping.with_path(x, force=force)
+        own.append(float(cost.macs(path).mean()))
+        union = {name: gates.amax(dim=0, keepdim=True) for name, gates in path.items()}
+        cut.append(float(cost.macs(union).mean()) - cost.gating)
+    skipped, kept = round(float(np.mean(own))), round(float(np.mean(cut)))
     return {
         DENSE: cost.dense,
+        DENSE_PACKED: cost.dense,
         MASKED: cost.dense + cost.gating,
-        SKIPPING: own,
-        CALIBRATED: own,
-        CUT: cut,
-        PACKED: cut,
+        SKIPPING: skipped,
+        CALIBRATED: skipped,
+        CUT: kept,
+        PACKED: kept,
     }
 
 
