@@ -1,7 +1,7 @@
 """Time of the exact search for combinations, alone and beside mlxtend and pysubgroup.
 
 python analyses/benchmarks/associations.py RECORDING [--layers 15 17 18] [--threads 2] [--peers]
-    [--images 10000 100000 1000000] [--out FILE.csv]
+    [--limit 300] [--images 10000 100000 1000000] [--out FILE.csv]
 
 RECORDING is a recording with labels, such as that of CIFAR-10's test images by a decoupled network.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
+import multiprocessing
 import resource
 import time
 from collections.abc import Callable
@@ -139,22 +140,62 @@ def present(name: str) -> bool:
     return True
 
 
+def limited(call: Callable[[], Answers], limit: int) -> tuple[float, float, Answers | None]:
+    """By the clock and of the processor, and what came out; None if it took more than the limit.
+
+    Args:
+        call: Runs in a process of its own.
+        limit: Processor seconds after which it is stopped.
+    """
+    here = multiprocessing.get_context("fork")
+    receiver, sender = here.Pipe(duplex=False)
+
+    def run() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+        sender.send(seconds(call))
+
+    start, before = time.perf_counter(), _children()
+    child = here.Process(target=run)
+    child.start()
+    sender.close()
+    try:
+        found: tuple[float, float, Answers | None] = receiver.recv()
+    except EOFError:
+        found = 0.0, 0.0, None
+    child.join()
+    return found if found[2] else (time.perf_counter() - start, _children() - before, None)
+
+
+def _children() -> float:
+    """Processor seconds of children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def beside(
-    name: str, mine: Callable[[], Answers], theirs: Callable[[], Answers], turns: int = 5
+    name: str,
+    mine: Callable[[], Answers],
+    theirs: Callable[[], Answers],
+    limit: int,
+    turns: int = 5,
 ) -> dict[str, object]:
-    """Both times and answers; ours is the median of some turns."""
+    """Both times and answers; ours is the median of some turns.
+
+    A peer that was stopped has taken more than its time here (">").
+    """
     own = np.median([seconds(mine)[:2] for _ in range(turns)], axis=0)
-    clock, processor, answers = seconds(theirs)
-    if not np.allclose(answers, mine(), atol=1e-9):
+    clock, processor, answers = limited(theirs, limit)
+    if answers is not None and not np.allclose(answers, mine(), atol=1e-9):
         raise SystemExit(f"The answers of {name} differ: {answers} and {mine()}.")
+    more = ">" if answers is None else ""
     return {
         "search": f"beside {name}",
         "seconds": f"{own[0]:.3f}",
         "processor_s": f"{own[1]:.3f}",
-        "peer_s": f"{clock:.2f}",
-        "peer_processor_s": f"{processor:.2f}",
-        "times_faster": f"{clock / own[0]:.0f}",
-        "times_faster_processor": f"{processor / own[1]:.0f}",
+        "peer_s": f"{more}{clock:.2f}",
+        "peer_processor_s": f"{more}{processor:.2f}",
+        "times_faster": f"{more}{clock / own[0]:.0f}",
+        "times_faster_processor": f"{more}{processor / own[1]:.0f}",
     }
 
 
@@ -171,6 +212,7 @@ def peers(where: argparse.Namespace) -> list[dict[str, object]]:
                 "mlxtend fpgrowth",
                 lambda: best_of(ours(on, has, where.threads), has.shape[1]),
                 lambda: mlxtend_best(on, has, joint),
+                where.limit,
             )
         )
     if present("pysubgroup"):
@@ -185,6 +227,7 @@ def peers(where: argparse.Namespace) -> list[dict[str, object]]:
                 f"pysubgroup {best}",
                 lambda: best_of(ours(on, has, where.threads, "wracc"), has.shape[1]),
                 lambda: pysubgroup_best(on, has, best),
+                where.limit,
             )
         )
     return [{**row, **shape} for row in rows]
@@ -221,6 +264,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--limit", type=int, default=300, help="processor seconds of a peer")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("associations.csv"))
     asked = parser.parse_args()
     place, rows = machine(asked.threads, "numba"), []
