@@ -1,5 +1,6 @@
 """The attacking room: attacked and benign images of a run, as folders that can be recorded."""
 
+from pathlens.attacking.adaptive import AdaptiveImages, adaptive
 from pathlens.attacking.api import alter, reencode
 from pathlens.attacking.attacks import (
     CarliniWagner,
@@ -15,6 +16,7 @@ from pathlens.attacking.recorded import attack, record_altered
 from pathlens.attacking.registry import find_alteration, usual_labels
 
 __all__ = [
+    "AdaptiveImages",
     "AlteredImages",
     "CarliniWagner",
     "Corruption",
@@ -25,6 +27,7 @@ __all__ = [
     "ProjectedGradient",
     "SignNoise",
     "Square",
+    "adaptive",
     "alter",
     "attack",
     "find_alteration",
