@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+JOBS ?= auto
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
@@ -11,8 +12,9 @@ DOCS_STAMP := $(VENV)/.installed-docs
 demo: $(STAMP)
 	$(BIN)/pathlens demo
 
+# A process a core, each with one thread: most tests are too small to gain from several threads.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pathlens._version import __version__
 
 if TYPE_CHECKING:
-    from pathlens import analysis, probing
+    from pathlens import analysis, attacking, detection, probing
     from pathlens.decoupling import DecoupledNetwork, decouple
     from pathlens.deploying import cut
     from pathlens.errors import PathLensError
@@ -40,7 +40,7 @@ _HOME = {
     "write_recording": "pathlens.recording",
 }
 
-_ROOMS = ("analysis", "probing")
+_ROOMS = ("analysis", "attacking", "detection", "probing")
 
 __all__ = [
     "DecoupledNetwork",
@@ -49,9 +49,11 @@ __all__ = [
     "SkippingNetwork",
     "__version__",
     "analysis",
+    "attacking",
     "browse",
     "cut",
     "decouple",
+    "detection",
     "load",
     "open_recording",
     "probing",

@@ -47,8 +47,8 @@ def prepare(work: Path) -> None:
     for name in ("tinyimagenet20_a", "flowers128"):
         if not (work / name).exists():
             (work / name).symlink_to(DATA / name)
-    if not (work / "cifar10-jpeg").exists():
-        unpack = [sys.executable, DATA / "cifar10" / "unpack.py", work / "cifar10-jpeg"]
+    if not (work / "cifar10").exists():
+        unpack = [sys.executable, DATA / "cifar10" / "unpack.py", work / "cifar10"]
         subprocess.run(unpack, check=True)
     for kind in ("images", "masks"):
         flatten(DATA / "camvid" / kind, work / f"camvid_{kind}")

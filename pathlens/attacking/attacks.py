@@ -266,6 +266,11 @@ def check_box(epsilon: float) -> None:
             f"An L-inf epsilon of {number(epsilon * 255)}/255 is out of range: give 0 to 255 in a "
             "label, 0 to 1 in Python."
         )
+    if 0 < epsilon * 255 < 1 - 1e-9:
+        raise PathLensError(
+            f"An L-inf epsilon of {number(epsilon * 255)}/255 is less than a step of 8-bit images, "
+            "which it would leave as they are: give at least 1/255."
+        )
 
 
 def check_ball(epsilon: float) -> None:

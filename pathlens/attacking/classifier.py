@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,10 @@ from pathlens.training.loading import LoadedRun
 
 Gates = Literal["hard", "straight-through", "soft"]
 
-GRADIENT_GATES = ("straight-through", "soft")
-"""Gates that let a gradient through: straight-through decides as hard gates do and has the gradient
-of soft ones; soft gates decide otherwise than the network that is attacked."""
+GRADIENT_GATES = ("straight-through", "soft", "hard")
+"""Gates while gradients are taken: straight-through decides as hard gates do and has the gradient of
+soft ones; soft gates decide otherwise than the network that is attacked; hard gates have the network's
+own gradient, which comes through the responses alone."""
 
 
 class ImageClassifier(nn.Module):
@@ -76,14 +77,19 @@ def gradient_classifier(loaded: LoadedRun, gates: str | None) -> ImageClassifier
         gates: One of `GRADIENT_GATES`; None for straight-through, or for a plain network.
 
     Raises:
-        PathLensError: If these gates let no gradient through, or the network has none.
+        PathLensError: If there are no such gates, or the network has none.
     """
     if gates is not None and gates not in GRADIENT_GATES:
-        raise PathLensError(
-            f"Gates '{gates}' give no gradient to follow: choose {' or '.join(GRADIENT_GATES)}."
-        )
+        raise PathLensError(f"There are no gates '{gates}': choose {', '.join(GRADIENT_GATES)}.")
     if gates is not None and not isinstance(loaded.network, DecoupledNetwork):
         raise PathLensError(
             f"Run {loaded.run.name} is a plain network and has no gates: leave gates='{gates}' out."
         )
-    return ImageClassifier(loaded.network, "soft" if gates == "soft" else "straight-through")
+    return ImageClassifier(loaded.network, _known(gates))
+
+
+def _known(gates: str | None) -> Gates:
+    for known in ("soft", "hard"):
+        if gates == known:
+            return cast(Gates, known)
+    return "straight-through"

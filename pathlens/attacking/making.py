@@ -54,8 +54,8 @@ class Asked:
     @property
     def label(self) -> str:
         """The alteration's, with what it is crafted on where that is not the usual."""
-        soft = "-soft" if self.gates == "soft" else ""
-        return self.alteration.label + soft + ("-transfer" if self.source is not None else "")
+        gates = f"-{self.gates}" if self.gates in ("soft", "hard") else ""
+        return self.alteration.label + gates + ("-transfer" if self.source is not None else "")
 
     @property
     def _gates(self) -> str | None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from pathlens.attacking.alteration import Alteration
 from pathlens.attacking.api import alter, reencode
 from pathlens.attacking.folder import AlteredImages
-from pathlens.detection.sets import mark_altered
+from pathlens.attacking.registry import find_alteration
+from pathlens.detection.sets import ABOUT, mark_altered
+from pathlens.errors import PathLensError
+from pathlens.files import read_json
 from pathlens.recorder import record
 from pathlens.recording.reader import Recording
 from pathlens.runs import Run, find_run
@@ -19,7 +22,7 @@ COLUMNS = ("scores", "features", "logits")
 
 def attack(
     run: str | Path | Run | None,
-    whats: Sequence[str | Alteration],
+    whats: str | Alteration | Sequence[str | Alteration],
     *,
     data: str | Path | None = None,
     images: int | Iterable[str] | None = None,
@@ -53,8 +56,10 @@ def attack(
         altered set by its label, in the run's `recordings/altered-LABEL`.
 
     Raises:
-        PathLensError: As `alter` and `record` say.
+        PathLensError: If nothing is asked for, and as `alter` and `record` say. A label that is
+            not known is told before anything is made.
     """
+    wanted = _wanted(whats)
     found = run if isinstance(run, Run) else find_run(run, with_paths=run is None)
     chosen = None if images is None or isinstance(images, int) else list(images)
     made = {
@@ -62,7 +67,7 @@ def attack(
             found, data, columns=COLUMNS, batch_size=batch_size, device=device, progress=progress
         )
     }
-    for what in whats:
+    for what in wanted:
         one = alter(
             found,
             what,
@@ -85,6 +90,14 @@ def attack(
     return made
 
 
+def _wanted(whats: str | Alteration | Sequence[str | Alteration]) -> list[Alteration]:
+    """What is to be done to the images."""
+    given = whats if isinstance(whats, Sequence) and not isinstance(whats, str) else [whats]
+    if not given:
+        raise PathLensError("Say what to do to the images: give a label such as 'pgd-linf-8'.")
+    return [find_alteration(one) if isinstance(one, str) else one for one in given]
+
+
 def record_altered(
     run: Run,
     altered: AlteredImages,
@@ -102,12 +115,16 @@ def record_altered(
         progress: Whether to show a progress bar.
 
     Raises:
-        PathLensError: As `record` says.
+        PathLensError: If other altered images were recorded under this label before, or as `record`
+            says.
     """
+    out = run.folder / "recordings" / f"altered-{altered.label}"
+    # Ids are the same whatever was done to an image, so that `record` could not tell.
+    _require_same(out, altered)
     recording = record(
         run,
         altered.folder,
-        out=run.folder / "recordings" / f"altered-{altered.label}",
+        out=out,
         columns=COLUMNS,
         batch_size=batch_size,
         device=device,
@@ -115,3 +132,17 @@ def record_altered(
     )
     mark_altered(recording, altered.config)
     return recording
+
+
+def _require_same(out: Path, altered: AlteredImages) -> None:
+    about = out / ABOUT
+    if not about.is_file():
+        return
+    before = read_json(about)
+    if not isinstance(before, dict) or {
+        key: before[key] for key in before if key != "recording"
+    } != dict(altered.config):
+        raise PathLensError(
+            f"{out} was recorded from other images than those in {altered.folder}: delete it, and give "
+            "the command again."
+        )

@@ -47,7 +47,7 @@ def attack(
         str | None, Option(help="Another run: attack its network, and see what carries over.")
     ] = None,
     gates: Annotated[
-        str | None, Option(help="Gradient through gates: straight-through or soft.")
+        str | None, Option(help="Gradient through gates: straight-through, soft or hard.")
     ] = None,
     jpeg: Annotated[bool, Option("--jpeg", help="Attacked images encoded again, as well.")] = False,
     seed: Annotated[int, Option(help="Of everything drawn by chance.", min=0)] = 0,
@@ -94,11 +94,10 @@ def fit(
     seed: Annotated[int, Option(help="Draws the images to fit on.", min=0)] = 0,
 ) -> None:
     """Fit detectors on half of the clean images, and fix their thresholds on the other half."""
-    from pathlens.cli.choose import chosen_recording
     from pathlens.detection import fit as fit_detectors
 
     found = fit_detectors(
-        chosen_recording(recording),
+        _clean_recording(recording),
         detector or ("likelihood",),
         attacked=attacked or (),
         layers=layer,
@@ -154,10 +153,9 @@ def evaluate(
     ] = None,
 ) -> None:
     """Hold detectors against attacks on images that they have not seen, with benign controls."""
-    from pathlens.cli.choose import chosen_recording
     from pathlens.detection import evaluate_recordings
 
-    clean = chosen_recording(recording)
+    clean = _clean_recording(recording)
     found = evaluate_recordings(
         clean,
         altered,
@@ -173,3 +171,23 @@ def evaluate(
     if found.left_out:
         typer.echo(f"Left out: {found.left_out}.")
     typer.echo(f"Tables and figures: {folder}")
+
+
+def _clean_recording(spec: Path | None) -> Path:
+    """The recording at `spec`, or the newest one whose images were not altered, which is said."""
+    from pathlens.detection.sets import is_altered
+    from pathlens.errors import PathLensError
+    from pathlens.runs import find_recording
+
+    newest = find_recording(spec)
+    if spec is not None:
+        return newest
+    others = [path.parent for path in newest.parent.glob("*/recording.json")]
+    clean = [folder for folder in [newest, *others] if not is_altered(folder)]
+    if not clean:
+        raise PathLensError(
+            f"All recordings in {newest.parent} are of altered images: name one of clean images."
+        )
+    found = max(clean, key=lambda folder: (folder / "recording.json").stat().st_mtime)
+    typer.echo(f"Recording {found} (the newest of clean images).")
+    return found

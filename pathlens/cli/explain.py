@@ -29,6 +29,10 @@ def explain(
     ] = None,
     seed: Annotated[int, Option(help="Of the random sets to compare with.", min=0)] = 0,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    detectors: Annotated[
+        Path | None,
+        Option(help="Fitted detectors of altered images; those beside the recording if not given."),
+    ] = None,
     out: Annotated[
         Path | None, Option(help="Folder of the explanations; below the run's if not given.")
     ] = None,
@@ -47,6 +51,7 @@ def explain(
         passes=passes,
         seed=seed,
         device=device,
+        detectors=detectors,
     )
     if given is None and explainer.recording is not None:
         typer.echo(f"Recording {explainer.recording.folder} (the run's newest).")

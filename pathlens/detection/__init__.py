@@ -4,6 +4,7 @@ from pathlens.detection.api import evaluate_recordings, fit, score
 from pathlens.detection.data import DetectionData, detection_data, joined
 from pathlens.detection.detectors import BASELINES, DETECTORS, Detector, Fitted, find_detector
 from pathlens.detection.evaluation import Evaluation, Shares, evaluate
+from pathlens.detection.giveaways import Giveaways, giveaways
 from pathlens.detection.saving import (
     SavedDetector,
     load_detector,
@@ -21,6 +22,7 @@ __all__ = [
     "Detector",
     "Evaluation",
     "Fitted",
+    "Giveaways",
     "SavedDetector",
     "Shares",
     "altered_sets",
@@ -29,6 +31,7 @@ __all__ = [
     "evaluate_recordings",
     "find_detector",
     "fit",
+    "giveaways",
     "joined",
     "load_detector",
     "read_scores",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pathlens.detection.detectors import Detector, find_detector
 from pathlens.detection.evaluation import Evaluation, evaluate
 from pathlens.detection.evaluation.metrics import threshold_at
 from pathlens.detection.saving import SavedDetector, load_detector, save_detector, write_scores
-from pathlens.detection.sets import altered_sets
+from pathlens.detection.sets import altered_sets, require_clean
 from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
 from pathlens.recording.reader import Recording, open_recording
@@ -28,7 +28,7 @@ FITTED = "detectors"
 
 def fit(
     recording: str | Path | Recording,
-    detectors: Sequence[str | Detector] = ("likelihood",),
+    detectors: str | Detector | Sequence[str | Detector] = ("likelihood",),
     *,
     attacked: Iterable[str | Path | Recording] = (),
     layers: Iterable[LayerSpec] | None = None,
@@ -39,8 +39,9 @@ def fit(
     """Fit detectors on one half of the clean images, and fix their thresholds on the other.
 
     Args:
-        recording: Clean images that the network was not trained on. Where labels are known, only
-            those that it gets right count.
+        recording: Clean images that the network was not trained on. Where labels are known,
+            detectors are fitted on those that it gets right; thresholds are fixed on all, as no
+            user knows which of new images it gets right.
         detectors: Names (`DETECTORS`), or detectors with settings of their own.
         attacked: Recordings of attacked images for supervised detectors; of each those count that
             were made of an image of the first half and are misclassified.
@@ -54,18 +55,21 @@ def fit(
 
     Raises:
         PathLensError: If a detector is unknown or cannot be fitted, images are too few for the
-            share of false alarms, or recordings do not belong together.
+            share of false alarms, the recording holds altered images, or recordings do not belong
+            together. Nothing is written then.
     """
     if not 0 < false_alarms < 1:
-        raise PathLensError(f"A share of false alarms of {false_alarms} is not between 0 and 1.")
+        raise PathLensError(
+            f"A share of false alarms of {false_alarms} is not between 0 and 1: give one such as 0.05."
+        )
+    _require_seed(seed)
+    wanted = _wanted(detectors)
     source = recording if isinstance(recording, Recording) else open_recording(recording)
-    wanted = [find_detector(one) if isinstance(one, str) else one for one in detectors]
-    if not wanted:
-        raise PathLensError("Name at least one detector.")
+    require_clean(source)
     chosen = None if layers is None else list(layers)
-    clean = _right(detection_data(source, chosen))
+    clean = detection_data(source, chosen)
     first = _first_half(clean, seed)
-    half, other = clean.take(first), clean.take(~first)
+    half, other = _right(clean.take(first)), clean.take(~first)
     attacks = _attacked(source, attacked, chosen, set(half.sources.tolist()))
     checkpoint = str(source.manifest.get("checkpoint", ""))
     found = {}
@@ -85,13 +89,15 @@ def fit(
 
 
 def score(
-    recording: str | Path | Recording, detectors: str | Path | Sequence[SavedDetector]
+    recording: str | Path | Recording,
+    detectors: str | Path | Sequence[SavedDetector] | Mapping[str, SavedDetector],
 ) -> dict[str, tuple[Floats, float | None]]:
     """Score the images of a recording, and write the scores beside it.
 
     Args:
         recording: Any images of the same checkpoint.
-        detectors: Fitted detectors, or the folder (or one JSON file) in which they are.
+        detectors: Fitted detectors (as `fit` returns them), or the folder (or one JSON file) in which
+            they are.
 
     Returns:
         Detector name to float64 (images,) scores, higher for stranger ones, and its threshold; as in
@@ -102,21 +108,41 @@ def score(
             lacks what they read.
     """
     source = recording if isinstance(recording, Recording) else open_recording(recording)
-    checkpoint = str(source.manifest.get("checkpoint", ""))
-    given = _loaded(Path(detectors), checkpoint) if isinstance(detectors, str | Path) else detectors
-    strange = [one for one in given if one.checkpoint and one.checkpoint != checkpoint]
-    if strange or not given:
-        raise PathLensError(
-            "The detectors were fitted on paths of another checkpoint: fit them again."
-            if strange
-            else "There is no fitted detector to score with: fit one with `pathlens detect fit`."
-        )
-    found = {}
-    for saved in given:
-        data = detection_data(source, saved.fitted.layers.names)
-        found[saved.detector.name] = (saved.fitted.score(data), saved.threshold)
+    given = fitted_for(str(source.manifest.get("checkpoint", "")), detectors)
+    # Read once for all: a recording may be large.
+    names = {name: None for saved in given for name in saved.fitted.layers.names}
+    data = detection_data(source, list(names) or None)
+    found = {one.detector.name: (one.fitted.score(data), one.threshold) for one in given}
     write_scores(source, found)
     return found
+
+
+def fitted_for(
+    checkpoint: str,
+    detectors: str | Path | Sequence[SavedDetector] | Mapping[str, SavedDetector],
+) -> list[SavedDetector]:
+    """Fitted detectors, made sure to be of the checkpoint whose paths are to be scored.
+
+    Args:
+        checkpoint: Its SHA-256; "" if unknown.
+        detectors: As of `score`.
+
+    Raises:
+        PathLensError: If there are none, or they belong to another checkpoint.
+    """
+    if isinstance(detectors, str | Path):
+        given = _loaded(Path(detectors), checkpoint)
+    else:
+        given = list(detectors.values() if isinstance(detectors, Mapping) else detectors)
+    if not given:
+        raise PathLensError(
+            "There is no fitted detector to score with: fit one with `pathlens detect fit`."
+        )
+    if any(one.checkpoint and one.checkpoint != checkpoint for one in given):
+        raise PathLensError(
+            "The detectors were fitted on paths of another checkpoint: fit them again."
+        )
+    return given
 
 
 def evaluate_recordings(
@@ -146,12 +172,20 @@ def evaluate_recordings(
     Raises:
         PathLensError: If there are no altered images, or as `evaluate` says.
     """
+    _require_seed(seed)
     source = clean if isinstance(clean, Recording) else open_recording(clean)
+    require_clean(source)
     sets = altered_sets(source, None if altered is None else [Path(each) for each in altered])
-    codes = {}
+    codes: dict[str, tuple[Recording, Mapping[str, Recording]]] = {}
     for folder in baselines:
         code = open_recording(folder)
-        codes[code.folder.name] = (code, altered_sets(code).recordings)
+        name = code.folder.name
+        if name in codes:
+            raise PathLensError(
+                f"{codes[name][0].folder} and {code.folder} are both called '{name}': rename one of "
+                "the folders."
+            )
+        codes[name] = (code, altered_sets(code).recordings)
     return evaluate(
         source,
         sets.recordings,
@@ -165,6 +199,28 @@ def evaluate_recordings(
     )
 
 
+def _require_seed(seed: int) -> None:
+    if seed < 0:
+        raise PathLensError(f"The seed {seed} is negative: give 0 or more.")
+
+
+def _wanted(detectors: str | Detector | Sequence[str | Detector]) -> list[Detector]:
+    """The detectors to fit, each of which can be written."""
+    given = detectors if isinstance(detectors, Sequence) else [detectors]
+    named = [detectors] if isinstance(detectors, str) else given
+    found = [find_detector(one) if isinstance(one, str) else one for one in named]
+    if not found:
+        raise PathLensError("Name at least one detector.")
+    names = [find_detector(one.name).name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PathLensError(
+            f"The detector '{twice[0]}' is asked for twice, and one would replace the other: fit "
+            "them one by one, into two folders."
+        )
+    return found
+
+
 def _right(data: DetectionData) -> DetectionData:
     """The images that the network gets right; all where labels are not known."""
     if "label" not in data.images or data.images["label"].isna().any():
@@ -175,8 +231,9 @@ def _right(data: DetectionData) -> DetectionData:
 def _first_half(data: DetectionData, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Which images are fitted on: half of the groups of each predicted class, or of all images."""
     group = data.sources
-    if "group" in data.images and bool((data.images["group"].fillna("") != "").all()):
-        group = data.images["group"].to_numpy(dtype=object)
+    if "group" in data.images:
+        given = data.images["group"].fillna("").to_numpy(dtype=object)
+        group = np.where(given != "", given, group)
     _, first, member = np.unique(group, return_index=True, return_inverse=True)
     rng = np.random.default_rng(seed)
     taken = np.zeros(len(first), dtype=np.bool_)
@@ -205,6 +262,12 @@ def _attacked(
                 "record its images again."
             )
         data = detection_data(one, layers)
+        if "label" not in data.images or data.images["label"].isna().any():
+            raise PathLensError(
+                f"{one.folder} does not say the true class of every image, so that nobody knows which "
+                "attacks succeeded: record the images in folders by class, as `pathlens detect attack` "
+                "does."
+            )
         known = np.array([each in sources for each in data.sources], dtype=np.bool_)
         wrong = data.images["label"].to_numpy(dtype=np.int64) != data.predictions
         kept = data.take(known & wrong)

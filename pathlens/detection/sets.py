@@ -76,6 +76,26 @@ def altered_sets(clean: Recording, folders: list[Path] | None = None) -> Altered
     return AlteredSets(found, frozenset(benign))
 
 
+def require_clean(recording: Recording) -> None:
+    """Make sure that the images of a recording were not altered.
+
+    Raises:
+        PathLensError: If some were.
+    """
+    table = recording.images
+    listed = "attack" in table and bool((table["attack"].fillna("") != "").any())
+    if listed or is_altered(recording.folder):
+        raise PathLensError(
+            f"{recording.folder} holds altered images: give the recording of the clean ones they were "
+            "made from."
+        )
+
+
+def is_altered(folder: Path) -> bool:
+    """Whether the recording in a folder is said to be of altered images."""
+    return (folder / ABOUT).is_file()
+
+
 def _beside(clean: Recording) -> list[Recording]:
     folders = sorted(path.parent for path in clean.folder.resolve().parent.glob(f"*/{ABOUT}"))
     finished = [open_recording(folder) for folder in folders if (folder / MANIFEST).is_file()]
@@ -85,7 +105,7 @@ def _beside(clean: Recording) -> list[Recording]:
 
 def _told(recording: Recording) -> tuple[str, str]:
     path = recording.folder / ABOUT
-    if not path.is_file():
+    if not is_altered(recording.folder):
         raise PathLensError(
             f"{recording.folder} does not say what was done to its images ({ABOUT} is missing): record "
             "altered images with `pathlens detect attack`."
@@ -94,6 +114,7 @@ def _told(recording: Recording) -> tuple[str, str]:
     if (
         not isinstance(about, dict)
         or about.get("kind") not in (ATTACK, BENIGN)
+        or not about.get("label")
         or about.get("recording") != recording.hash
     ):
         raise PathLensError(

@@ -5,7 +5,15 @@ import torch
 from PIL import Image
 
 import pathlens
-from pathlens.attacking import CarliniWagner, DeepFool, Jpeg, alter, open_altered, reencode
+from pathlens.attacking import (
+    CarliniWagner,
+    DeepFool,
+    Jpeg,
+    ProjectedGradient,
+    alter,
+    open_altered,
+    reencode,
+)
 from pathlens.attacking.classifier import ImageClassifier, in_unit_range
 from pathlens.attacking.folder import COLUMNS, AlteredFolder
 from pathlens.attacking.images import with_centre
@@ -97,7 +105,7 @@ def test_a_view_with_a_margin_shows_the_altered_middle():
 
 def test_smallest_norm_attacks_survive_8_bits_and_change_less_than_a_box(runs, attacked, tmp_path):
     for attack in (DeepFool(steps=10), CarliniWagner(searches=3, steps=40)):
-        small = make(runs, attack, out=tmp_path / attack.label)
+        small = make(runs, attack, images=10, out=tmp_path / attack.label)
         assert small.table["success"].mean() >= 0.9
         assert small.table["l2"].median() < 0.7 * attacked.table["l2"].median()
 
@@ -114,8 +122,9 @@ def test_epsilon_0_gives_exactly_the_clean_accuracy(runs, tmp_path):
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(runs, tmp_path, monkeypatch):
+    attack = ProjectedGradient("linf", 4 / 255, steps=5)
     settings = {"part_size": 6, "batch_size": 4}
-    whole = make(runs, "pgd-linf-4", out=tmp_path / "whole", **settings)
+    whole = make(runs, attack, out=tmp_path / "whole", **settings)
     written = []
     original = AlteredFolder.write_part
 
@@ -127,14 +136,14 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(runs, tmp_path, monkeypat
 
     monkeypatch.setattr(AlteredFolder, "write_part", dies)
     with pytest.raises(KeyboardInterrupt):
-        make(runs, "pgd-linf-4", out=tmp_path / "killed", **settings)
+        make(runs, attack, out=tmp_path / "killed", **settings)
     with pytest.raises(PathLensError, match="no finished altered images"):
         open_altered(tmp_path / "killed")
     monkeypatch.setattr(AlteredFolder, "write_part", original)
-    again = make(runs, "pgd-linf-4", out=tmp_path / "killed", **settings)
+    again = make(runs, attack, out=tmp_path / "killed", **settings)
     assert written == [0, 1]
     assert snapshot(again.folder) == snapshot(whole.folder)
-    other = make(runs, "pgd-linf-4", out=tmp_path / "other", part_size=20, batch_size=20)
+    other = make(runs, attack, out=tmp_path / "other", part_size=20, batch_size=20)
     pd.testing.assert_frame_equal(other.table, whole.table)
 
 
@@ -177,7 +186,8 @@ def test_reencoding_is_jpeg_of_the_attacked_images_and_counts_success_anew(runs,
     ("settings", "sentence"),
     [
         ({"what": "pgd-linff-8"}, "Unknown attack or benign control"),
-        ({"gates": "hard"}, "give no gradient"),
+        ({"what": "fgsm-0.5"}, "less than a step of 8-bit images"),
+        ({"gates": "firm"}, "no gates 'firm'"),
         ({"source": "plain", "gates": "soft"}, "plain is a plain network and has no gates"),
         ({"run": "plain", "gates": "soft"}, "plain is a plain network and has no gates"),
         ({"run": "nobody"}, "Unknown run 'nobody'"),

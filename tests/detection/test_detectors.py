@@ -15,7 +15,7 @@ from pathlens.detection.detectors.votes import Votes
 from pathlens.errors import PathLensError
 from tests.detection.conftest import auroc, make_world
 
-QUICK = {"forest": Forest(trees=20), "boosting": Boosting(rounds=20, leaves=5)}
+QUICK = {"forest": Forest(trees=15), "boosting": Boosting(rounds=12, leaves=4)}
 # The trees on scores differ from these in `values` alone, which an oracle covers.
 ALL = {k: v for k, v in (DETECTORS | QUICK).items() if k not in ("soft-forest", "soft-boosting")}
 ON_PATHS = [name for name in ALL if name not in BASELINES]

@@ -16,7 +16,8 @@ from pathlens.detection.differentiable import torch_score
 from pathlens.errors import PathLensError
 
 BY_SUM = Combined(members=(Likelihood(), Softmax()), rule="sum")
-NO_GRADIENT = ("forest", "boosting", "soft-forest", "soft-boosting")
+TREES = ("forest", "boosting", "soft-forest", "soft-boosting")
+NO_GRADIENT = (*TREES, "softmax-two-sided", "energy-two-sided")
 SMOOTH = {k: v for k, v in DETECTORS.items() if k not in NO_GRADIENT}
 SMOOTH |= {"sum": BY_SUM, "nearest": Mahalanobis(to="nearest")}
 NETWORK = torch.nn.Linear(2, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,18 @@ class Fitted(Protocol):
 
     def to_arrays(self) -> Arrays:
         """All that fitting found, from which `Detector.from_arrays` makes an equal one."""
+        ...
+
+
+@runtime_checkable
+class ByFilter(Protocol):
+    """A fitted detector that may say what single filters add; not every one can."""
+
+    def by_filter(self, data: DetectionData) -> dict[str, Floats] | None:
+        """Layer name to parts of the score, float64 (images, filters), which add up to `by_layer`.
+
+        None where the parts of layers are no sums over filters.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pathlens.analysis.source import Floats, Ints
 from pathlens.detection.data import DetectionData, require_layers
 from pathlens.detection.detectors.base import Arrays, class_count, class_rows, require_fitting
-from pathlens.detection.detectors.class_tables import class_means
+from pathlens.detection.detectors.class_tables import class_means, slices
 from pathlens.layers import LayerTable
 
 _FOLDS = 5
@@ -58,6 +58,15 @@ class PartsModel(Protocol):
 
     def to_arrays(self) -> Arrays:
         """All that fitting found."""
+        ...
+
+
+@runtime_checkable
+class FilterTerms(Protocol):
+    """A model whose parts are sums over the filters of each layer."""
+
+    def terms(self, data: DetectionData) -> Floats:
+        """What each filter adds, up to a constant of the class and layer: (images, filters)."""
         ...
 
 
@@ -103,6 +112,24 @@ class FittedByParts:
         """What each layer adds to the score: float64 (images, layers); None if parts are not layers."""
         parts = self.parts(data)
         return parts if parts.shape[1] == len(self.layers) else None
+
+    def by_filter(self, data: DetectionData) -> dict[str, Floats] | None:
+        """What each filter adds to the score: layer name to float64 (images, filters).
+
+        Within a layer they add up to `by_layer`: what is left of the layer's part when every filter
+        has been held against its own average is shared evenly. None if parts are no sums over filters.
+        """
+        parts = self.parts(data)
+        if not isinstance(self.model, FilterTerms):
+            return None
+        rows = class_rows(data.predictions, self.model.classes)
+        terms = self.model.terms(data) / self.calibration.scales[rows, None]
+        found = {}
+        for place, (layer, where) in enumerate(zip(self.layers, slices(self.layers), strict=True)):
+            own = terms[:, where]
+            left = parts[:, place] - own.sum(axis=1)
+            found[layer.name] = np.asarray(own + left[:, None] / layer.filters)
+        return found
 
     def parts(self, data: DetectionData) -> Floats:
         """Centred and scaled parts, whose sum is the score: float64 (images, parts)."""

@@ -51,4 +51,4 @@ class Hamming:
         layers = LayerTable(clean.layers.select(self.layers))
         bits = clean.path(layers.names)
         rates = class_rates(bits, clean.predictions, class_count(clean), self.prior)
-        return from_costs(layers, on=1 - rates, off=rates)
+        return from_costs(layers, rates, on=1 - rates, off=rates)

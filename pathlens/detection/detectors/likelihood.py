@@ -53,4 +53,4 @@ class Likelihood:
         layers = LayerTable(clean.layers.select(self.layers))
         bits = clean.path(layers.names)
         rates = class_rates(bits, clean.predictions, class_count(clean), self.prior)
-        return from_costs(layers, on=-np.log(rates), off=-np.log1p(-rates))
+        return from_costs(layers, rates, on=-np.log(rates), off=-np.log1p(-rates))

@@ -16,6 +16,7 @@ from pathlens.detection.detectors.neighbours import Neighbours
 from pathlens.detection.detectors.pairwise import Pairwise
 from pathlens.detection.detectors.soft_likelihood import SoftLikelihood
 from pathlens.detection.detectors.softmax import Softmax
+from pathlens.detection.detectors.two_sided import TwoSided
 from pathlens.detection.detectors.typicality import Typicality
 from pathlens.detection.detectors.votes import Votes
 from pathlens.detection.detectors.whitened import PathMahalanobis
@@ -44,6 +45,8 @@ _ALL: tuple[Detector, ...] = (
     Boosting(values="scores", name="soft-boosting"),
     Softmax(),
     Energy(),
+    TwoSided(of=Softmax(), log_odds=True, name="softmax-two-sided"),
+    TwoSided(),
     Mahalanobis(),
     Combined(),
     Combined(
@@ -54,7 +57,7 @@ _ALL: tuple[Detector, ...] = (
 DETECTORS: dict[str, Detector] = {detector.name: detector for detector in _ALL}
 """Name to detector with its default settings."""
 
-BASELINES = ("softmax", "energy", "mahalanobis")
+BASELINES = ("softmax", "energy", "softmax-two-sided", "energy-two-sided", "mahalanobis")
 """Detectors that look at the output of the network and not at paths."""
 
 

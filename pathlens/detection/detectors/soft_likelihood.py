@@ -58,6 +58,15 @@ class DiagonalNormal:
         sums = sums_by_layer(squares, len(data), layer_starts(self.layers))
         return np.asarray(sums + self.offsets[rows])
 
+    def terms(self, data: DetectionData) -> Floats:
+        """What each gate score costs beyond what it costs a path of the class on average.
+
+        (root[c, f] · (g_f - mean[c, f]))² - 1/2: float64 (images, filters).
+        """
+        rows = class_rows(data.predictions, self.classes)
+        rest = data.path_scores(self.layers.names) - self.means[rows].astype(np.float64)
+        return np.asarray((rest * self.roots[rows]) ** 2 - 0.5)
+
     def to_arrays(self) -> Arrays:
         """Means, roots and offsets."""
         return {"means": self.means, "roots": self.roots, "offsets": self.offsets}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,20 @@ import pandas as pd
 
 from pathlens.analysis.baselines import OWN
 from pathlens.analysis.results import join_notes, plural
-from pathlens.analysis.source import Ints, PathData
+from pathlens.analysis.source import Bits, Ints, PathData
 from pathlens.detection.detectors.base import Detector
-from pathlens.detection.evaluation.cells import CLEAN, Bench, bench_of_code, read_bench
+from pathlens.detection.evaluation.cells import (
+    CLEAN,
+    MISCLASSIFIED,
+    Bench,
+    bench_of_code,
+    read_bench,
+)
+from pathlens.detection.evaluation.choosing import Choice, choose, choose_supervised
 from pathlens.detection.evaluation.combined import (
     COLUMNS as COMBINED_COLUMNS,
 )
-from pathlens.detection.evaluation.combined import Choice, choose, combinations, combined_rows
+from pathlens.detection.evaluation.combined import combinations, combined_rows
 from pathlens.detection.evaluation.depth import DEPTH_COLUMNS, crossing_frame, depth_tables
 from pathlens.detection.evaluation.few import COLUMNS as FEW_COLUMNS
 from pathlens.detection.evaluation.few import all_rows, few_rows
@@ -31,23 +38,19 @@ from pathlens.detection.evaluation.fitting import (
     all_scored,
 )
 from pathlens.detection.evaluation.leave_one_out import attack_matrix
+from pathlens.detection.evaluation.lines import Line, main_lines, with_differences
+from pathlens.detection.evaluation.matching import confidence_matches
 from pathlens.detection.evaluation.metrics import Resamples
 from pathlens.detection.evaluation.repeats import repeated_rows, spread_frame
 from pathlens.detection.evaluation.result import Evaluation
 from pathlens.detection.evaluation.splits import FIT, TEST, THRESHOLD, Shares, split_sources
-from pathlens.detection.evaluation.table import (
-    Line,
-    Tables,
-    confidence_matches,
-    main_lines,
-    with_differences,
-)
+from pathlens.detection.evaluation.table import Tables, twins_of
 from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
 
 Baselines = Mapping[str, tuple[PathData, Mapping[str, PathData]]]
 
-_RESERVED = {CLEAN, ON_CLEAN, ON_ALL, ON_OTHERS, ON_THIS}
+_RESERVED = {CLEAN, MISCLASSIFIED, ON_CLEAN, ON_ALL, ON_OTHERS, ON_THIS}
 
 
 def evaluate(
@@ -55,6 +58,7 @@ def evaluate(
     altered: Mapping[str, PathData],
     *,
     benign: Collection[str] = (),
+    families: Mapping[str, str] | None = None,
     detectors: Sequence[str | Detector] | None = None,
     baselines: Baselines | None = None,
     layers: Iterable[LayerSpec] | None = None,
@@ -71,13 +75,19 @@ def evaluate(
     Sources (clean images with all that was made of them; where the clean recording has groups, whole
     groups) are divided into those to fit on, those whose clean images fix thresholds, and those
     tested. Only clean images that the network gets right count, and of attacked ones those on which
-    the attack succeeded.
+    the attack succeeded. The clean side of an area is all tested clean images, that of `auroc_twins`
+    only those that the attacked images were made of. Clean images that the network gets wrong fix no
+    threshold, but stand in a row of their own.
 
     Args:
         clean: Recording of clean, labelled images.
         altered: Name of each altered set to its recording, of the same checkpoint; its `source_image`
             is the id of the clean image. Several strengths of an attack are several sets.
         benign: Names of the sets that are benign controls; the others are attacks.
+        families: Altered set to its family; a supervised detector that is tested on an attack it has
+            not seen was fitted on nothing of its family. What is not named is of the family that its
+            own name tells: without strength, norm, "-jpeg", "-transfer" and "-soft", all of
+            "adaptive-..." together.
         detectors: Detectors or their names; all that are registered for None.
         baselines: Name of each other code to its recordings of the same images: clean ones, and the
             altered sets. Every detector on paths runs on it too.
@@ -94,14 +104,16 @@ def evaluate(
         PathLensError: If labels, predictions or source images are missing, recordings do not belong
             together, there are too few images, no attack succeeded, or no detector could be fitted.
     """
-    _require_names(altered, benign, baselines or {}, seeds, bootstrap)
+    _require_sets(altered, benign, "could be a benign control")
+    _require_sets(altered, families or {}, "could be of a family")
+    _require_names(altered, baselines or {}, seeds, bootstrap)
     chosen_layers = None if layers is None else list(layers)
-    bench = read_bench(clean, altered, benign, chosen_layers)
+    bench = read_bench(clean, altered, benign, chosen_layers, families)
     splits = _splits(bench, seed, seeds, shares or Shares())
     work = _Work(
         detectors=_detectors(detectors),
         splits=splits,
-        resamples=Resamples.draw(splits[0] == TEST, bootstrap, seed),
+        resamples=_resamples(bench, splits[0] == TEST, bootstrap, seed),
         few=tuple(few),
         few_draws=few_draws,
         seed=seed,
@@ -143,9 +155,10 @@ class _Work:
                 raise PathLensError(
                     f"No detector could be fitted: {join_notes(self.notes) or 'none was given'}."
                 )
-            self.choice = choose(fitted)
+            best = choose_supervised(trial, self.detectors, fitted, self.seed)
+            self.choice = replace(choose(fitted), supervised=best)
             found += combinations(fitted, self.choice)
-        tables = Tables(trial, self.resamples, confidence_matches(trial))
+        tables = Tables(trial, self.resamples, twins_of(trial), confidence_matches(trial))
         self.lines += [line for one in found for line in tables.lines(one)]
         self.matched += [row for one in found for row in tables.matched_rows(one)]
         if self.few:
@@ -166,7 +179,7 @@ class _Work:
         parts = self.splits[0][bench.sources]
         return Evaluation(
             frame=with_differences(main_lines(self.lines)),
-            matrix=attack_matrix(self.lines),
+            matrix=attack_matrix(self.lines, bench.families),
             few=pd.DataFrame(self.few_found, columns=list(FEW_COLUMNS)),
             matched=pd.DataFrame(self.matched),
             depth=pd.DataFrame(self.depth, columns=list(DEPTH_COLUMNS)),
@@ -191,6 +204,12 @@ def _splits(bench: Bench, seed: int, seeds: int, shares: Shares) -> list[npt.NDA
     return [split_sources(labels, patterns, seed + x, shares) for x in range(seeds)]
 
 
+def _resamples(bench: Bench, tested: Bits, samples: int, seed: int) -> Resamples:
+    """Samples of tested units, and apart from them of units without an image that is right."""
+    wrong = Resamples.draw(np.ones(bench.wrong_units, dtype=np.bool_), samples, seed)
+    return Resamples.draw(tested, samples, seed).beside(wrong)
+
+
 def _units(bench: Bench) -> tuple[Ints, Ints]:
     """Class of each unit, and which sets hold images made of it as a number, 0 for none."""
     labels = np.zeros(bench.units, dtype=np.int64)
@@ -206,18 +225,21 @@ def _units(bench: Bench) -> tuple[Ints, Ints]:
 def _notes(bench: Bench, matched: Sequence[Mapping[str, Any]]) -> list[str]:
     wrong, strangers = bench.wrong, sum(cell.strangers for cell in bench.cells.values())
     notes = [
-        f"{plural(wrong, 'clean image')} that the network gets wrong" if wrong else "",
+        f"{plural(wrong, 'clean image')} that the network gets wrong, but for rows of their own"
+        if wrong
+        else "",
         f"{plural(strangers, 'altered image')} made of these" if strangers else "",
     ]
     empty = [name for name, cell in bench.cells.items() if not len(cell.data)]
     notes += [f"{name}, of which no image succeeded" for name in empty]
     if not matched:
         return [*notes, "matched confidence, as confidence was not recorded"]
-    lost = {row["altered"]: 1 - row["matched_share"] for row in matched if row["code"] == OWN}
+    own = {row["altered"]: row for row in matched if row["code"] == OWN}
     notes += [
-        f"at matched confidence {part:.0%} of {name}, as no clean image is like it"
-        for name, part in lost.items()
-        if part >= 0.005
+        f"at matched {row['matched_on']} {1 - row['matched_share']:.0%} of {name}, as no clean image "
+        "is like it"
+        for name, row in own.items()
+        if row["matched_share"] <= 0.995
     ]
     return notes
 
@@ -236,19 +258,17 @@ def _found(name: str) -> Detector:
     return find_detector(name)
 
 
-def _require_names(
-    altered: Mapping[str, PathData],
-    benign: Collection[str],
-    baselines: Baselines,
-    seeds: int,
-    bootstrap: int,
-) -> None:
-    strange = sorted(set(benign) - set(altered))
+def _require_sets(altered: Mapping[str, PathData], named: Collection[str], what: str) -> None:
+    strange = sorted(set(named) - set(altered))
     if strange:
         raise PathLensError(
-            f"There is no altered set {strange[0]!r} that could be a benign control: the sets are "
-            f"{', '.join(altered)}."
+            f"There is no altered set {strange[0]!r} that {what}: the sets are {', '.join(altered)}."
         )
+
+
+def _require_names(
+    altered: Mapping[str, PathData], baselines: Baselines, seeds: int, bootstrap: int
+) -> None:
     taken = sorted((_RESERVED & set(altered)) | ({OWN} & set(baselines)))
     if taken:
         raise PathLensError(f"Nothing may be called {taken[0]!r}, tables use it: rename it.")

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pathlens.analysis.source import Bits, Floats, Ints, PathData
+from pathlens.analysis.source import Bits, Ints, PathData
 from pathlens.detection.data import DetectionData, detection_data, require_layers
+from pathlens.detection.evaluation.families import family_of
 from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
 
 ATTACK, BENIGN, CLEAN = "attack", "benign", "clean"
+MISCLASSIFIED = "clean, misclassified"
+"""What tables call the clean images that the network gets wrong."""
 
 FEWEST_CLEAN = 80
 """Below so many clean images that the network gets right, no threshold at 5 % can be fixed."""
@@ -26,6 +29,7 @@ class Cell:
 
     Attributes:
         kind: ATTACK or BENIGN.
+        family: Sets of one family are left out together.
         data: The images; of an attack those that succeeded.
         sources: int64 (images,), the unit of splitting each was made from.
         failed: int64 (failed images,), units of the images whose attack failed, which are not scored.
@@ -34,6 +38,7 @@ class Cell:
     """
 
     kind: str
+    family: str
     data: DetectionData = field(repr=False)
     sources: Ints = field(repr=False)
     failed: Ints = field(repr=False)
@@ -49,18 +54,36 @@ class Bench:
         clean: Clean images that the network gets right.
         sources: int64 (clean images,), the unit of splitting of each: its group, else the image.
         cells: The altered sets by name.
-        wrong: Clean images that the network gets wrong.
+        mistaken: Clean images that the network gets wrong; nothing is fitted or fixed on them.
+        mistaken_sources: int64 (mistaken images,), the unit of each, `units` and above for one that
+            holds no image that the network gets right.
     """
 
     clean: DetectionData = field(repr=False)
     sources: Ints = field(repr=False)
     cells: Mapping[str, Cell]
-    wrong: int
+    mistaken: DetectionData = field(repr=False)
+    mistaken_sources: Ints = field(repr=False)
 
     @property
     def units(self) -> int:
         """Number of units of splitting."""
         return int(self.sources.max(initial=-1)) + 1
+
+    @property
+    def wrong(self) -> int:
+        """Number of clean images that the network gets wrong."""
+        return len(self.mistaken)
+
+    @property
+    def wrong_units(self) -> int:
+        """Number of units that hold nothing but such images."""
+        return max(int(self.mistaken_sources.max(initial=-1)) + 1 - self.units, 0)
+
+    @property
+    def families(self) -> dict[str, str]:
+        """Family of each attack of which at least one image succeeded."""
+        return {name: self.cells[name].family for name in self.attacks}
 
     @property
     def attacks(self) -> list[str]:
@@ -73,8 +96,11 @@ def read_bench(
     altered: Mapping[str, PathData],
     benign: Collection[str],
     layers: Iterable[LayerSpec] | None = None,
+    families: Mapping[str, str] | None = None,
 ) -> Bench:
     """Read clean and altered recordings of one network and keep what counts.
+
+    `families` names the family of an altered set; that of any other follows from its own name.
 
     Raises:
         PathLensError: If labels, predictions or source images are missing, the recordings are not of
@@ -90,16 +116,19 @@ def read_bench(
             f"There are too few images: {len(kept):,} clean ones are predicted right, and fitting, "
             f"fixing thresholds and testing need at least {FEWEST_CLEAN}; record more."
         )
-    units = _units(kept)
+    mistaken = data.take(~right)
+    numbers = _units(pd.concat([kept.images, mistaken.images], ignore_index=True))
+    units = numbers[: len(kept)]
     truth = _Truth(data.images["image"], labels, right, units)
     cells: dict[str, Cell] = {}
     for name, recording in altered.items():
         _require_one_network(clean, recording, name)
         part = detection_data(recording, chosen)
         require_layers(part, data.layers)
-        cells[name] = _cell(part, name, BENIGN if name in benign else ATTACK, truth)
+        family = (families or {}).get(name, family_of(name))
+        cells[name] = _cell(part, name, BENIGN if name in benign else ATTACK, family, truth)
     _require_successes(cells)
-    return Bench(kept, units, cells, int(np.sum(~right)))
+    return Bench(kept, units, cells, mistaken, numbers[len(kept) :])
 
 
 def bench_of_code(
@@ -125,8 +154,12 @@ def bench_of_code(
         one: replace(cell, data=_seen(cell.data, detection_data(altered[one], chosen), name))
         for one, cell in bench.cells.items()
     }
+    seen = detection_data(clean, chosen)
     return replace(
-        bench, clean=_seen(bench.clean, detection_data(clean, chosen), name), cells=cells
+        bench,
+        clean=_seen(bench.clean, seen, name),
+        cells=cells,
+        mistaken=_seen(bench.mistaken, seen, name),
     )
 
 
@@ -150,17 +183,6 @@ def _seen(data: DetectionData, code: DetectionData, name: str) -> DetectionData:
     )
 
 
-def confidence(data: DetectionData) -> Floats | None:
-    """Highest class probability of each image: float64 (images,); None where it is not known."""
-    if "confidence" in data.images:
-        return data.images["confidence"].to_numpy(dtype=np.float64)
-    if data.logits is None:
-        return None
-    from scipy.special import softmax
-
-    return np.asarray(softmax(data.logits.astype(np.float64), axis=1).max(axis=1))
-
-
 @dataclass(frozen=True)
 class _Truth:
     """What the clean recording says of every source: its class, whether it is right, its unit."""
@@ -180,7 +202,7 @@ class _Truth:
         return np.asarray(self.units[np.cumsum(self.right)[positions] - 1])
 
 
-def _cell(data: DetectionData, name: str, kind: str, truth: _Truth) -> Cell:
+def _cell(data: DetectionData, name: str, kind: str, family: str, truth: _Truth) -> Cell:
     positions = truth.find(_sources(data, name))
     strange = int(np.sum(positions < 0))
     if strange:
@@ -196,6 +218,7 @@ def _cell(data: DetectionData, name: str, kind: str, truth: _Truth) -> Cell:
     images = data.images.assign(label=truth.labels[positions])
     return Cell(
         kind=kind,
+        family=family,
         data=replace(data, images=images).take(kept),
         sources=truth.unit_of(positions[kept]),
         failed=truth.unit_of(positions[right & ~kept]),
@@ -225,11 +248,11 @@ def _codes(data: DetectionData, column: str, where: str) -> Ints:
     )
 
 
-def _units(data: DetectionData) -> Ints:
+def _units(images: pd.DataFrame) -> Ints:
     """Number of each image's group, where groups are known, else of the image itself."""
-    names = data.images["image"]
-    if "group" in data.images:
-        group = data.images["group"]
+    names = images["image"]
+    if "group" in images:
+        group = images["group"]
         known = group.notna() & (group != "")
         # A group may be called as an image is.
         names = pd.Series(np.where(known, "group\0" + group.astype(str), "image\0" + names))

@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pathlens.analysis.source import Floats
 from pathlens.detection.detectors.registry import BASELINES
+from pathlens.detection.evaluation.choosing import Choice
 from pathlens.detection.evaluation.fitting import ON_CLEAN, Scored
-from pathlens.detection.evaluation.metrics import auroc, interval
-from pathlens.detection.evaluation.table import Line
+from pathlens.detection.evaluation.lines import Line
+from pathlens.detection.evaluation.metrics import interval
 
 COLUMNS = (
     *("code", "detector", "baseline", "altered", "auroc", "auroc_detector", "auroc_baseline"),
     *("difference", "difference_low", "difference_high"),
 )
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The best of the detectors fitted on clean images, chosen without a tested image.
-
-    Attributes:
-        detector: Name of the best detector on paths, "" if there is none.
-        baseline: Name of the best baseline on the output, "" if there is none.
-    """
-
-    detector: str
-    baseline: str
-
-
-def choose(found: Sequence[Scored]) -> Choice:
-    """The detector and the baseline of the highest mean area over attacks, beside the test.
-
-    Their clean scores are those that fix thresholds, their attacked ones of sources to fit on, which
-    these detectors have not seen attacked.
-    """
-    unsupervised = [one for one in found if one.fitted_on == ON_CLEAN and not one.mixed]
-    areas = {one.detector: _mean_area(one) for one in unsupervised}
-    paths = [x for x in areas if x not in BASELINES and not np.isnan(areas[x])]
-    outputs = [x for x in areas if x in BASELINES and not np.isnan(areas[x])]
-    return Choice(
-        max(paths, key=lambda x: areas[x], default=""),
-        max(outputs, key=lambda x: areas[x], default=""),
-    )
-
-
-def _mean_area(one: Scored) -> float:
-    areas = [auroc(one.threshold, scores) for scores in one.fit_altered.values() if len(scores)]
-    return float(np.mean(areas)) if areas else float("nan")
 
 
 def combinations(found: Sequence[Scored], choice: Choice) -> list[Scored]:
@@ -89,6 +55,7 @@ def _sum(one: Scored, other: Scored) -> Scored:
             for name, scores in one.altered.items()
         },
         mixed=True,
+        mistaken=both("mistaken"),
     )
 
 
@@ -117,7 +84,7 @@ def combined_rows(lines: Sequence[Line], choice: Choice, code: str) -> list[dict
 
 def _row(line: Line, other: Line, together: Line) -> dict[str, Any]:
     better = max(line, other, key=lambda x: x.values["auroc"])
-    low, high = interval(together.draws - better.draws)
+    low, high = interval(together.draws["auroc"] - better.draws["auroc"])
     areas = [x.values["auroc"] for x in (together, line, other)]
     names = [x.values["detector"] for x in (line, other)]
     found = (

@@ -41,13 +41,14 @@ def draw_table(evaluation: Evaluation) -> Figure:
     """Heat map of areas (attacks), beside it one of false alarms at the 5 % threshold (benign)."""
     frame = evaluation.frame
     attacks = list(dict.fromkeys(frame.loc[frame["kind"] == ATTACK, "altered"]))
-    benign = [CLEAN, *dict.fromkeys(frame.loc[frame["kind"] == BENIGN, "altered"])]
+    clean = dict.fromkeys(frame.loc[frame["kind"] == CLEAN, "altered"])
+    benign = [*clean, *dict.fromkeys(frame.loc[frame["kind"] == BENIGN, "altered"])]
     rows = _rows(evaluation)
     if not rows or not attacks:
         return empty_figure("Detectors", "No detector was scored on an attack.")
     areas = _matrix(rows, attacks, "auroc")
     alarms = _matrix(rows, benign, "alarms_5")
-    alarms[:, 0] = [_clean_rate(row.values) for row in rows]
+    alarms[:, : len(clean)] = _matrix(rows, list(clean), "fpr_5")
     names = [row.name for row in rows]
     with house_style():
         width = 2.6 + _CELL_WIDTH * (len(attacks) + len(benign)) + 1.2
@@ -110,12 +111,6 @@ def _best_of(rows: pd.DataFrame) -> pd.DataFrame:
 def _matrix(rows: Sequence[_Row], columns: Sequence[str], value: str) -> Any:
     picked = [row.values.set_index("altered")[value].reindex(list(columns)) for row in rows]
     return np.array(picked, dtype=float).reshape(len(rows), len(columns))
-
-
-def _clean_rate(rows: pd.DataFrame) -> float:
-    """Flagged share of the tested clean images; of a row that mixes detectors there is none."""
-    rates = rows.loc[rows["kind"] == CLEAN, "fpr_5"]
-    return float(rates.iloc[0]) if len(rates) else float("nan")
 
 
 def _area_colours() -> Any:
@@ -217,15 +212,16 @@ def draw_matrix(matrix: pd.DataFrame, detector: str | None = None) -> Figure:
                 (0.0, 1.0),
                 _AREA,
             )
-            _write(axes, values, "{:.2f}", _worst(values, len(tested)), 0.5, 0.26)
+            same = part.pivot(index="fitted_on", columns="altered", values="same_family")
+            seen = same.reindex(index=fitted, columns=tested).eq(True).to_numpy()
+            _write(axes, values, "{:.2f}", _worst(values, seen), 0.5, 0.26)
             axes.set(ylabel="fitted on", xlabel="tested on")
-            axes.set_title(f"{plain_text(name)}: worst unseen attack in bold")
+            axes.set_title(f"{plain_text(name)}: worst unseen family in bold")
             _separate(axes, [int(x == ON_OTHERS) for x in fitted])
     return figure
 
 
-def _worst(values: Any, attacks: int) -> Any:
-    """The lowest cell beside the diagonal."""
-    unseen = np.where(np.isnan(values), np.inf, values)
-    np.fill_diagonal(unseen[:attacks], np.inf)
+def _worst(values: Any, seen: Any) -> Any:
+    """The lowest cell of an attack of whose family none was fitted on."""
+    unseen = np.where(np.isnan(values) | seen, np.inf, values)
     return (unseen == unseen.min()) & np.isfinite(unseen)

@@ -31,13 +31,15 @@ class Scored:
         code: The code that it read.
         detector: Its name.
         supervised: Whether it was fitted on attacked images.
-        fitted_on: ON_CLEAN, ON_ALL, ON_OTHERS or the name of an attack.
+        fitted_on: ON_CLEAN, ON_ALL, ON_OTHERS (all attacks of other families than the tested ones) or
+            the name of an attack.
         threshold: float64, scores of the clean images that fix the threshold.
         clean: float64, scores of the tested clean images.
         altered: Altered set to float64, scores of its tested images.
         fit_altered: Attack to float64, scores of attacked images made of the sources to fit; of
             detectors that were fitted on clean images only, as these have not seen them.
         mixed: Whether it reads paths and the output.
+        mistaken: float64, scores of tested clean images that the network gets wrong.
     """
 
     code: str
@@ -49,6 +51,7 @@ class Scored:
     altered: Mapping[str, Floats] = field(repr=False)
     fit_altered: Mapping[str, Floats] = field(repr=False, default_factory=dict)
     mixed: bool = False
+    mistaken: Floats = field(repr=False, default_factory=lambda: np.zeros(0))
 
     @property
     def is_baseline(self) -> bool:
@@ -78,6 +81,15 @@ class Trial:
         """Clean images of a part."""
         return self.bench.clean.take(self.rows(self.bench.sources, part))
 
+    def mistaken(self) -> Bits:
+        """Which clean images that the network gets wrong are tested: bool (mistaken images,).
+
+        All but those of a unit that also holds images to fit or to fix thresholds on.
+        """
+        alone = np.full(self.bench.wrong_units, TEST, dtype=np.int8)
+        parts = np.concatenate([self.parts, alone])
+        return np.asarray(parts[self.bench.mistaken_sources] == TEST)
+
     def altered(self, cell: Cell, part: int) -> DetectionData:
         """Images of an altered set that were made of sources of a part."""
         return cell.data.take(self.rows(cell.sources, part))
@@ -98,12 +110,12 @@ class Plan:
 
 
 def plans(trial: Trial, detectors: Sequence[Detector]) -> list[Plan]:
-    """All fits: once on clean images; of supervised ones on each attack, on all, on all but one."""
-    attacks = tuple(
-        name
-        for name in trial.bench.attacks
+    """All fits: once on clean images; of supervised ones on each attack, on all, on all but a family."""
+    attacks = {
+        name: family
+        for name, family in trial.bench.families.items()
         if trial.rows(trial.bench.cells[name].sources, FIT).any()
-    )
+    }
     everything = tuple(trial.bench.cells)
     found: list[Plan] = []
     for detector in detectors:
@@ -115,14 +127,16 @@ def plans(trial: Trial, detectors: Sequence[Detector]) -> list[Plan]:
 
 
 def _supervised_plans(
-    detector: Detector, attacks: tuple[str, ...], everything: tuple[str, ...]
+    detector: Detector, attacks: Mapping[str, str], everything: tuple[str, ...]
 ) -> list[Plan]:
-    found = [Plan(detector, ON_ALL, attacks, everything)]
-    found += [Plan(detector, name, (name,), attacks) for name in attacks]
-    if len(attacks) > 1:
-        for name in attacks:
-            others = tuple(x for x in attacks if x != name)
-            found.append(Plan(detector, ON_OTHERS, others, (name,)))
+    every = tuple(attacks)
+    found = [Plan(detector, ON_ALL, every, everything)]
+    found += [Plan(detector, name, (name,), every) for name in every]
+    for family in dict.fromkeys(attacks.values()):
+        others = tuple(x for x in every if attacks[x] != family)
+        if others:
+            tested = tuple(x for x in every if attacks[x] == family)
+            found.append(Plan(detector, ON_OTHERS, others, tested))
     return found
 
 
@@ -144,6 +158,7 @@ def scored(trial: Trial, plan: Plan) -> Scored:
         clean=finite_scores(fitted, trial.clean(TEST), plan.detector.name),
         altered=_scores_of(trial, plan, fitted, plan.tested, TEST),
         mixed=isinstance(plan.detector, Combined),
+        mistaken=finite_scores(fitted, bench.mistaken.take(trial.mistaken()), plan.detector.name),
         fit_altered={}
         if plan.fit_on
         else _scores_of(trial, plan, fitted, tuple(bench.attacks), FIT),

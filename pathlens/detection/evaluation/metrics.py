@@ -46,58 +46,84 @@ def auroc_draws(
 ) -> Draws:
     """The area under the ROC curve in bootstrap samples: float64 (samples,).
 
-    Scores are sorted once; a sample only weighs them anew.
-
     Args:
         clean: float64 (clean images,), scores.
         clean_counts: (clean images, samples), how often each was drawn, times its weight.
         altered: float64 (altered images,), scores.
         altered_counts: (altered images, samples).
     """
+    everyone = np.ones((1, len(clean)), dtype=np.bool_)
+    return np.asarray(
+        auroc_draws_of_groups(clean, clean_counts, altered, altered_counts, everyone)[0]
+    )
+
+
+def auroc_draws_of_groups(
+    clean: Floats,
+    clean_counts: npt.NDArray[np.floating],
+    altered: Floats,
+    altered_counts: npt.NDArray[np.floating],
+    groups: Bits,
+) -> Draws:
+    """Areas of the same altered images against several groups of the clean ones, in one pass.
+
+    Scores are sorted once; a sample only weighs them anew.
+
+    Args:
+        clean: As in `auroc_draws`.
+        clean_counts: As there.
+        altered: As there.
+        altered_counts: As there.
+        groups: bool (groups, clean images), which clean images belong to a group.
+
+    Returns:
+        float64 (groups, samples); NaN where a side has no weight.
+    """
     samples = clean_counts.shape[1]
+    areas = np.full((len(groups), samples), np.nan)
     if not len(clean) or not len(altered):
-        return np.full(samples, np.nan)
+        return areas
+    members = groups.astype(clean_counts.dtype)
     places = _places(clean, altered)
-    areas = np.empty(samples)
     for start in range(0, samples, _DRAWS_AT_ONCE):
         some = slice(start, start + _DRAWS_AT_ONCE)
-        areas[some] = _areas(places, clean_counts[:, some], altered_counts[:, some])
+        areas[:, some] = _areas(places, members, clean_counts[:, some], altered_counts[:, some])
     return areas
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Where altered scores stand among the clean ones: in order, and clean scores below and up to."""
+    """Order of altered scores, and how many of them lie below, and up to, each clean score."""
 
-    clean: npt.NDArray[np.intp]
-    altered: npt.NDArray[np.intp]
+    order: npt.NDArray[np.intp]
     below: npt.NDArray[np.intp]
     up_to: npt.NDArray[np.intp]
     tied: bool
 
 
 def _places(clean: Floats, altered: Floats) -> _Places:
-    clean_order, altered_order = np.argsort(clean), np.argsort(altered)
-    ascending, asked = clean[clean_order], altered[altered_order]
-    below = np.searchsorted(ascending, asked, side="left")
-    up_to = np.searchsorted(ascending, asked, side="right")
-    return _Places(clean_order, altered_order, below, up_to, bool((below != up_to).any()))
+    order = np.argsort(altered)
+    ascending = altered[order]
+    below = np.searchsorted(ascending, clean, side="left")
+    up_to = np.searchsorted(ascending, clean, side="right")
+    return _Places(order, below, up_to, bool((below != up_to).any()))
 
 
 def _areas(
     places: _Places,
+    members: npt.NDArray[np.floating],
     clean_counts: npt.NDArray[np.floating],
     altered_counts: npt.NDArray[np.floating],
 ) -> Draws:
-    total = np.zeros((len(places.clean) + 1, clean_counts.shape[1]), dtype=clean_counts.dtype)
-    np.cumsum(clean_counts[places.clean], axis=0, out=total[1:])
-    drawn = altered_counts[places.altered]
-    wins = np.einsum("ib,ib->b", total[places.below], drawn, dtype=np.float64)
+    drawn = altered_counts[places.order]
+    total = np.zeros((len(drawn) + 1, drawn.shape[1]), dtype=drawn.dtype)
+    np.cumsum(drawn, axis=0, out=total[1:])
+    beaten = total[places.below]
     if places.tied:
-        more = np.einsum("ib,ib->b", total[places.up_to], drawn, dtype=np.float64)
-        wins = (wins + more) / 2
-    pairs = total[-1].astype(np.float64) * drawn.sum(axis=0, dtype=np.float64)
-    return _ratio(wins, pairs)
+        beaten = (beaten + total[places.up_to]) / 2
+    lost = (members @ (beaten * clean_counts)).astype(np.float64)
+    pairs = (members @ clean_counts).astype(np.float64) * total[-1]
+    return _ratio(pairs - lost, pairs)
 
 
 def threshold_at(clean: Floats, rate: float, weights: Floats | None = None) -> float:
@@ -148,7 +174,7 @@ def share_draws(flagged: Bits, counts: Counts) -> Draws:
 
 def _ratio(part: Draws, whole: Draws) -> Draws:
     """Part over whole, NaN where there is nothing."""
-    return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))
+    return np.asarray(np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0))
 
 
 def interval(draws: Draws) -> tuple[float, float]:
@@ -190,6 +216,10 @@ class Resamples:
             drawn = rng.integers(0, members, members)
             table[places, sample] = np.bincount(drawn, minlength=members)
         return Resamples(table)
+
+    def beside(self, other: Resamples) -> Resamples:
+        """The same samples with further sources, numbered on, that were drawn by themselves."""
+        return Resamples(np.concatenate([self.counts, other.counts]))
 
     def of(self, sources: Ints) -> Counts:
         """How often the rows of some sources were drawn: float32 (rows, samples)."""

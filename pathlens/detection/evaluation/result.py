@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pathlens.analysis.results import Result
-from pathlens.detection.evaluation.combined import Choice
+from pathlens.detection.evaluation.choosing import Choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,23 +24,32 @@ class Evaluation(Result):
     Attributes:
         frame: A row a code, detector, what it was fitted on, and set: code, detector ("a + b" for a sum
             of two), supervised, fitted_on ("clean"; of supervised ones "this attack", "all other
-            attacks", "all attacks"), altered (name of the set, "clean" for the tested clean images),
-            kind ("attack", "benign", "clean"), n_clean and n_altered (tested images), n_failed
-            (attacks on tested sources that failed, not scored), n_changed (altered images with
-            another prediction), auroc, ci_low, ci_high, tpr_1 and tpr_5 (attacked images flagged at
+            attacks", which are those of other families, "all attacks"), altered (name of the set,
+            "clean" for the tested clean images that the network gets right, "clean, misclassified"
+            for those it gets wrong), kind ("attack", "benign", "clean"), n_clean and n_altered
+            (tested images), n_twins (tested clean images that an image of the set was made of),
+            n_failed (attacks on tested sources that failed, not scored), n_changed (altered images
+            with another prediction), auroc, ci_low, ci_high (against all tested clean images that
+            the network gets right), auroc_twins, twins_low, twins_high (against the n_twins alone,
+            as attacks succeed on easier images), tpr_1 and tpr_5 (attacked images flagged at
             thresholds for 1 % and 5 % false positives), alarms_1 and alarms_5 (benign ones flagged),
-            fpr_1 and fpr_5 (tested clean ones flagged), each with _low and _high, baseline (the best
-            one on the set, "code: detector"), difference (area minus the baseline's),
-            difference_low, difference_high.
+            fpr_1 and fpr_5 (tested clean ones flagged; thresholds promise them of images that the
+            network gets right), fpr_all_1 and fpr_all_5 (in rows of clean images: right and wrong
+            ones, mixed as in the recording), each with _low and _high, baseline (the best one on the
+            set, "code: detector"), difference (area minus the baseline's), difference_low,
+            difference_high, and the same four with _twins of the area against twins.
         matrix: Supervised detectors, a row a pair of attacks: code, detector, fitted_on (an attack,
-            or "all other attacks"), altered, n_clean, n_altered, auroc, ci_low, ci_high, tpr_1,
-            tpr_5, fpr_5.
+            or "all other attacks": those of all other families), altered, same_family (whether
+            attacks of the family tested were fitted on), n_clean, n_altered, auroc, ci_low, ci_high,
+            tpr_1, tpr_5, fpr_5.
         few: code, detector, fitted_on, altered, examples ("1", "5", ... a class, "all"), n_fit_clean,
             n_fit_altered, draws, auroc (mean over draws), auroc_low and auroc_high (extremes).
-        matched: At matched confidence: code, detector, supervised, fitted_on, altered, kind, n_clean,
-            n_altered, effective_clean and effective_altered (Kish's effective numbers), matched_share
-            (of the attacked images' weight that clean ones could match), auroc_all (all images
-            alike), auroc, ci_low, ci_high, tpr_5, fpr_5 (threshold from weighted clean images).
+        matched: At matched confidence: code, detector, supervised, fitted_on, altered, kind,
+            matched_on ("logit margin", of the two largest, where logits were recorded, else
+            "confidence"), n_clean, n_altered, effective_clean and effective_altered (Kish's
+            effective numbers), matched_share (of the attacked images' weight that clean ones could
+            match), auroc_all (all images alike), auroc, ci_low, ci_high, tpr_5, fpr_5 (threshold from
+            weighted clean images).
         depth: code, altered, kind, n, layer (number), layer_name, path_of ("predicted" or "true"
             class), distance (mean standardised distance to that class path), low, high.
         crossings: From which layer on attacked images are nearer to the class they are taken for:
@@ -50,7 +59,8 @@ class Evaluation(Result):
             auroc_baseline, difference (to the better of the two), difference_low, difference_high.
         spread: Over repeated splits: code, detector, fitted_on, altered, kind, seeds, auroc_mean,
             auroc_sd, auroc_min, auroc_max, tpr_5_mean, fpr_5_mean; empty for one seed.
-        choice: The best detector on clean paths and the best baseline, chosen beside the test.
+        choice: The best detector on clean paths, the best baseline and the best supervised detector,
+            chosen with the same attacks made of other images than those tested.
         split: Numbers of clean images: fit, threshold, test.
         classes: Class names.
         left_out: What was not evaluated, and why.

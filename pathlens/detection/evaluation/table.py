@@ -1,16 +1,15 @@
-"""The table of detectors and altered sets: areas, rates at fixed thresholds, differences."""
+"""The table of detectors and altered sets: areas, and rates at thresholds that clean images fixed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pathlens.analysis.source import Floats, Ints
-from pathlens.detection.evaluation.cells import ATTACK, CLEAN, confidence
+from pathlens.analysis.source import Bits, Floats, Ints
+from pathlens.detection.evaluation.cells import ATTACK, CLEAN, MISCLASSIFIED
 from pathlens.detection.evaluation.fitting import (
     ON_ALL,
     ON_CLEAN,
@@ -19,38 +18,22 @@ from pathlens.detection.evaluation.fitting import (
     Scored,
     Trial,
 )
-from pathlens.detection.evaluation.matching import ConfidenceMatch, match_confidence
+from pathlens.detection.evaluation.lines import KEYS, RATES, Line
+from pathlens.detection.evaluation.matching import ConfidenceMatch
 from pathlens.detection.evaluation.metrics import (
     Draws,
     Resamples,
     auroc,
     auroc_draws,
+    auroc_draws_of_groups,
     interval,
     share,
     share_draws,
     threshold_at,
 )
-from pathlens.detection.evaluation.splits import TEST, THRESHOLD
+from pathlens.detection.evaluation.splits import TEST
 
-KEYS = ("code", "detector", "supervised", "fitted_on", "altered", "kind")
-_RATES = ((1, 0.01), (5, 0.05))
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """One row of the table, with its area in every bootstrap sample.
-
-    Attributes:
-        values: The columns.
-        draws: float64 (samples,), its area; empty for the rows of clean images.
-        is_baseline: Whether detectors on paths are held against it.
-        mixed: Whether it reads paths and the output.
-    """
-
-    values: dict[str, Any]
-    draws: Draws = field(repr=False)
-    is_baseline: bool = False
-    mixed: bool = False
+Thresholds = Mapping[int, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +42,15 @@ class Tables:
 
     Attributes:
         trial: The code and its divided sources.
-        resamples: Bootstrap samples of the units.
+        resamples: Bootstrap samples of the units, and behind them of the wrong units.
+        twins: Altered set to bool (tested clean images,), which of these its tested images were made
+            of.
         matches: Attack to the weights at matched confidence; empty where confidence is not known.
     """
 
     trial: Trial
     resamples: Resamples
+    twins: Mapping[str, Bits] = field(repr=False)
     matches: dict[str, ConfidenceMatch] = field(default_factory=dict)
 
     def clean_sources(self) -> Ints:
@@ -77,75 +63,79 @@ class Tables:
         sources = self.trial.bench.cells[name].sources
         return sources[self.trial.rows(sources, TEST)]
 
+    def mistaken_sources(self) -> Ints:
+        """Units of the tested clean images that the network gets wrong."""
+        return self.trial.bench.mistaken_sources[self.trial.mistaken()]
+
     def lines(self, one: Scored) -> list[Line]:
         """The rows of a fitted detector: tested clean images, then every set it was tested on."""
-        thresholds = {percent: _threshold(one.threshold, rate) for percent, rate in _RATES}
+        thresholds = {percent: _threshold(one.threshold, rate) for percent, rate in RATES}
         counts = self.resamples.of(self.clean_sources())
-        clean = self._clean_rates(one, thresholds, counts)
-        found = [self._clean_line(one, clean)] if one.fitted_on != ON_OTHERS else []
+        rates, draws = _rates("fpr", one.clean, thresholds, counts)
+        found = []
+        if one.fitted_on != ON_OTHERS:
+            found += self._clean_lines(one, thresholds, rates, draws)
         for name, scores in one.altered.items():
-            found.append(self._line(one, name, scores, thresholds, clean, counts))
+            found.append(self._line(one, name, scores, thresholds, rates, counts))
         return found
 
-    def _clean_rates(
-        self, one: Scored, thresholds: dict[int, float], counts: Any
-    ) -> dict[str, float]:
-        rates: dict[str, float] = {}
-        for percent, threshold in thresholds.items():
-            flagged = _flagged(one.clean, threshold)
-            low, high = interval(share_draws(flagged, counts))
-            known = not np.isnan(threshold)
-            rates[f"fpr_{percent}"] = share(flagged) if known else float("nan")
-            rates[f"fpr_{percent}_low"] = low if known else float("nan")
-            rates[f"fpr_{percent}_high"] = high if known else float("nan")
-        return rates
-
-    def _clean_line(self, one: Scored, rates: dict[str, float]) -> Line:
-        values = {
-            **_keys(one, CLEAN, CLEAN),
-            "n_clean": len(one.clean),
-            "n_altered": 0,
-            "n_failed": 0,
-            "n_changed": 0,
-            **rates,
-        }
-        return Line(values, np.zeros(0), one.is_baseline, one.mixed)
+    def _clean_lines(
+        self,
+        one: Scored,
+        thresholds: Thresholds,
+        rates: dict[str, float],
+        draws: dict[str, Draws],
+    ) -> list[Line]:
+        """One for the clean images that the network gets right, one for those it gets wrong."""
+        counts = self.resamples.of(self.mistaken_sources())
+        wrong, wrong_draws = _rates("fpr", one.mistaken, thresholds, counts)
+        bench = self.trial.bench
+        part = bench.wrong / (bench.wrong + len(bench.clean))
+        mixed: dict[str, float] = {}
+        for name in draws:
+            whole = f"fpr_all_{name.removeprefix('fpr_')}"
+            mixed[whole] = _mixed(rates[name], wrong[name], part)
+            ends = interval(np.asarray(_mixed(draws[name], wrong_draws[name], part)))
+            mixed[f"{whole}_low"], mixed[f"{whole}_high"] = ends
+        found = [_clean_line(one, CLEAN, len(one.clean), {**rates, **mixed})]
+        if len(one.mistaken):
+            found.append(_clean_line(one, MISCLASSIFIED, len(one.mistaken), {**wrong, **mixed}))
+        return found
 
     def _line(
         self,
         one: Scored,
         name: str,
         scores: Floats,
-        thresholds: dict[int, float],
+        thresholds: Thresholds,
         clean: dict[str, float],
         clean_counts: Any,
     ) -> Line:
         cell = self.trial.bench.cells[name]
-        sources = self.altered_sources(name)
-        counts = self.resamples.of(sources)
-        draws = auroc_draws(one.clean, clean_counts, scores, counts)
-        low, high = interval(draws)
-        word = "tpr" if cell.kind == ATTACK else "alarms"
-        rates: dict[str, float] = {}
-        for percent, threshold in thresholds.items():
-            flagged = _flagged(scores, threshold)
-            known = not np.isnan(threshold)
-            ends = interval(share_draws(flagged, counts)) if known else (np.nan, np.nan)
-            rates[f"{word}_{percent}"] = share(flagged) if known else float("nan")
-            rates[f"{word}_{percent}_low"], rates[f"{word}_{percent}_high"] = ends
+        counts = self.resamples.of(self.altered_sources(name))
+        twins = self.twins[name]
+        groups = np.stack([np.ones_like(twins), twins])
+        draws = auroc_draws_of_groups(one.clean, clean_counts, scores, counts, groups)
+        ends, twin_ends = interval(draws[0]), interval(draws[1])
+        rates, _ = _rates("tpr" if cell.kind == ATTACK else "alarms", scores, thresholds, counts)
         values = {
             **_keys(one, name, cell.kind),
             "n_clean": len(one.clean),
+            "n_twins": int(twins.sum()),
             "n_altered": len(scores),
             "n_failed": self.trial.failed(cell, TEST),
             "n_changed": int(cell.changed[self.trial.rows(cell.sources, TEST)].sum()),
             "auroc": auroc(one.clean, scores),
-            "ci_low": low,
-            "ci_high": high,
+            "ci_low": ends[0],
+            "ci_high": ends[1],
+            "auroc_twins": auroc(one.clean[twins], scores),
+            "twins_low": twin_ends[0],
+            "twins_high": twin_ends[1],
             **rates,
             **clean,
         }
-        return Line(values, draws, one.is_baseline, one.mixed)
+        both = {"auroc": draws[0], "auroc_twins": draws[1]}
+        return Line(values, both, one.is_baseline, one.mixed)
 
     def matched_rows(self, one: Scored) -> list[dict[str, Any]]:
         """The rows at matched confidence, one for every attack of the main table."""
@@ -165,6 +155,7 @@ class Tables:
         known = not np.isnan(threshold)
         return {
             **_keys(one, name, ATTACK),
+            "matched_on": match.on,
             "n_clean": len(one.clean),
             "n_altered": len(scores),
             "effective_clean": match.effective_clean,
@@ -174,73 +165,50 @@ class Tables:
             "auroc": auroc(one.clean, scores, match.clean, match.altered),
             "ci_low": low,
             "ci_high": high,
-            "tpr_5": share(_flagged(scores, threshold), match.altered) if known else np.nan,
-            "fpr_5": share(_flagged(one.clean, threshold), match.clean) if known else np.nan,
+            "tpr_5": share(scores > threshold, match.altered) if known else np.nan,
+            "fpr_5": share(one.clean > threshold, match.clean) if known else np.nan,
         }
 
 
-def confidence_matches(trial: Trial) -> dict[str, ConfidenceMatch]:
-    """Weights at matched confidence for each attack; none where confidence is not known."""
+def twins_of(trial: Trial) -> dict[str, Bits]:
+    """Of each altered set, which tested clean images its tested images were made of.
+
+    Attacks succeed on the easier sources, so that all clean images are a harder other side than these.
+    """
     bench = trial.bench
-    known = confidence(bench.clean)
-    if known is None:
-        return {}
-    tested, fixing = (known[trial.rows(bench.sources, part)] for part in (TEST, THRESHOLD))
-    found: dict[str, ConfidenceMatch] = {}
-    for name in bench.attacks:
-        values = confidence(trial.altered(bench.cells[name], TEST))
-        if values is not None and len(values):
-            found[name] = match_confidence(tested, values, fixing)
+    clean = bench.clean.images["image"][trial.rows(bench.sources, TEST)]
+    found: dict[str, Bits] = {}
+    for name, cell in bench.cells.items():
+        made_of = cell.data.sources[trial.rows(cell.sources, TEST)]
+        found[name] = clean.isin(made_of).to_numpy(dtype=np.bool_)
     return found
 
 
-def with_differences(lines: Sequence[Line]) -> pd.DataFrame:
-    """The rows as a table, each attacked one beside the best baseline on the same set.
-
-    A baseline counts if it was fitted on clean images, or on the same attacks as the row. The best one
-    is that of the highest area on the tested images, which favours the baseline. One that reads a code
-    and the output counts only beside rows that do so too.
-    """
-    rows = [{**line.values, **_difference(line, lines)} for line in lines]
-    frame = pd.DataFrame(rows)
-    return frame.reindex(columns=_ordered(frame.columns))
-
-
-def _difference(line: Line, lines: Sequence[Line]) -> dict[str, Any]:
-    empty = dict.fromkeys(("difference", "difference_low", "difference_high"), float("nan"))
-    values = line.values
-    if line.is_baseline or values["kind"] != ATTACK or np.isnan(values["auroc"]):
-        return {"baseline": "", **empty}
-    rivals = [
-        other
-        for other in lines
-        if other.is_baseline
-        and other.values["altered"] == values["altered"]
-        and other.values["fitted_on"] in (ON_CLEAN, values["fitted_on"])
-        and (line.mixed or not other.mixed)
-    ]
-    if not rivals:
-        return {"baseline": "", **empty}
-    best = max(rivals, key=lambda other: other.values["auroc"])
-    low, high = interval(line.draws - best.draws)
-    return {
-        "baseline": f"{best.values['code']}: {best.values['detector']}",
-        "difference": values["auroc"] - best.values["auroc"],
-        "difference_low": low,
-        "difference_high": high,
-    }
+def _rates(
+    word: str, scores: Floats, thresholds: Thresholds, counts: Any
+) -> tuple[dict[str, float], dict[str, Draws]]:
+    """Flagged shares with intervals as columns, and the shares in every bootstrap sample."""
+    rates: dict[str, float] = {}
+    draws: dict[str, Draws] = {}
+    for percent, threshold in thresholds.items():
+        name, known = f"{word}_{percent}", not np.isnan(threshold)
+        flagged = scores > threshold
+        found = share_draws(flagged, counts)
+        draws[name] = found if known else np.full_like(found, np.nan)
+        rates[name] = share(flagged) if known else float("nan")
+        rates[f"{name}_low"], rates[f"{name}_high"] = interval(draws[name])
+    return rates, draws
 
 
-def _ordered(columns: Iterable[str]) -> list[str]:
-    rates = [
-        f"{word}_{percent}{end}"
-        for word in ("tpr", "alarms", "fpr")
-        for percent, _ in _RATES
-        for end in ("", "_low", "_high")
-    ]
-    counts = ["n_clean", "n_altered", "n_failed", "n_changed"]
-    differences = ["baseline", "difference", "difference_low", "difference_high"]
-    return [*KEYS, *counts, "auroc", "ci_low", "ci_high", *rates, *differences]
+def _mixed(right: Any, wrong: Any, part: float) -> Any:
+    """The rate where `part` of the images are wrong ones."""
+    return right if part == 0 else (1 - part) * right + part * wrong
+
+
+def _clean_line(one: Scored, name: str, count: int, rates: dict[str, float]) -> Line:
+    none = dict.fromkeys(("n_twins", "n_altered", "n_failed", "n_changed"), 0)
+    values = {**_keys(one, name, CLEAN), "n_clean": count, **none, **rates}
+    return Line(values, {}, one.is_baseline, one.mixed)
 
 
 def _keys(one: Scored, altered: str, kind: str) -> dict[str, Any]:
@@ -253,13 +221,3 @@ def _threshold(scores: Floats, rate: float, weights: Floats | None = None) -> fl
     """The threshold, NaN where there are too few images for the rate."""
     found = threshold_at(scores, rate, weights)
     return found if np.isfinite(found) else float("nan")
-
-
-def _flagged(scores: Floats, threshold: float) -> Any:
-    return scores > threshold
-
-
-def main_lines(lines: Sequence[Line]) -> list[Line]:
-    """The rows of the main table: without pairs of an attack fitted on and another tested."""
-    names = {line.values["altered"] for line in lines} - {CLEAN}
-    return [line for line in lines if line.values["fitted_on"] not in names]

@@ -27,6 +27,7 @@ from pathlens.probing.explaining.hits import (
 )
 from pathlens.probing.explaining.images import ChosenImage, ImageChooser, ImageSpec
 from pathlens.probing.explaining.tables import filter_table, largest_maps, layer_table
+from pathlens.probing.explaining.watching import Watch
 from pathlens.recording.reader import Recording, open_recording
 from pathlens.runs import Run, find_run
 from pathlens.training.evaluation import scores_of
@@ -43,6 +44,7 @@ def explain(
     passes: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    detectors: str | Path | None = None,
     progress: bool = True,
 ) -> Explanation:
     """Explain one image; `Explainer` does it for several without loading the run again.
@@ -57,11 +59,13 @@ def explain(
         passes: Filters to ablate one by one, at most; see `find_flips`.
         seed: Draws random sets to compare with.
         device: "cpu", "cuda", "mps".
+        detectors: Folder of fitted detectors that say whether the image was altered; those beside
+            the recording, if there are any, for None.
         progress: Whether to show a progress bar.
 
     Raises:
-        PathLensError: If the run is plain or gone, the recording is another checkpoint's, or there is
-            no such image or it cannot be read.
+        PathLensError: If the run is plain or gone, the recording or a given detector is another
+            checkpoint's, or there is no such image or it cannot be read.
     """
     explainer = Explainer(
         run,
@@ -71,6 +75,7 @@ def explain(
         passes=passes,
         seed=seed,
         device=device,
+        detectors=detectors,
         progress=progress,
     )
     return explainer.explain(image)
@@ -95,6 +100,7 @@ class Explainer:
         passes: int | None = None,
         seed: int = 0,
         device: str = "cpu",
+        detectors: str | Path | None = None,
         progress: bool = True,
     ) -> None:
         if neighbours < 1:
@@ -107,6 +113,7 @@ class Explainer:
         self._network = _gated(self.loaded).to(device)
         self.recording, self.missing = _recording_of(self.loaded, given)
         self._chooser = ImageChooser(self.loaded, self.recording, data)
+        self._watch = Watch(self.loaded, self._network, self.recording, detectors)
         self._neighbours, self._passes = neighbours, passes
         self._seed, self._device, self._progress = seed, device, progress
 
@@ -127,7 +134,7 @@ class Explainer:
 
     def _explained(self, chosen: ChosenImage, step: Step) -> Explanation:
         network, x = self._network, chosen.x.to(self._device)
-        with torch.no_grad():
+        with torch.no_grad(), self._watch:
             output, path = network.with_path(x, gates="hard", responses=False)
             logits = scores_of(output)[0]
             confidence, prediction = logits.float().softmax(dim=0).max(dim=0)
@@ -144,6 +151,7 @@ class Explainer:
         gates = {name: z[0].cpu().numpy() > 0.5 for name, z in path.items()}
         by = self._beside(gates, int(prediction), chosen.position)
         hits, unknown = self._hits(gates, chosen)
+        given = self._watch.giveaways(chosen.name, path, logits, by)
         frame = filter_table(path, flips, by, self.loaded.config.classes)
         return Explanation(
             frame=frame,
@@ -162,7 +170,10 @@ class Explainer:
             beside=by,
             thumbnails=self._thumbnails(by),
             hits=hits,
-            left_out=join_notes([_untried(flips), self.missing, unknown]),
+            left_out=join_notes(
+                [_untried(flips), self.missing, unknown, self._watch.left_out(given)]
+            ),
+            giveaways=given,
         )
 
     def _beside(

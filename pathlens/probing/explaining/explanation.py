@@ -13,6 +13,7 @@ import pandas as pd
 from pathlens.analysis.drawing import figure_bytes
 from pathlens.analysis.results import Result, plural
 from pathlens.datasets.base import Pixels
+from pathlens.detection.giveaways import Giveaways
 from pathlens.files import write_bytes, write_json
 from pathlens.probing.explaining.beside import Beside
 from pathlens.probing.explaining.flips import Flips
@@ -59,6 +60,7 @@ class Explanation(Result):
         thumbnails: JPEG or PNG bytes of its nearest images; b"" where there is none.
         hits: Confirmed combinations that the path holds; None where there is no table of them.
         left_out: What is missing, and how to get it.
+        giveaways: What fitted detectors of altered images say of it; None where there are none.
     """
 
     frame: pd.DataFrame = field(repr=False)
@@ -78,6 +80,7 @@ class Explanation(Result):
     thumbnails: tuple[bytes, ...] = field(repr=False)
     hits: Hits | None = field(repr=False)
     left_out: str
+    giveaways: Giveaways | None = field(default=None, repr=False)
 
     def class_name(self, position: int) -> str:
         """Name of the class at a position; "unknown" for -1."""
@@ -221,6 +224,8 @@ class Explanation(Result):
             "filters": _records(self.frame),
             "hits": None if self.hits is None else _records(self.hits.frame),
             "concepts": None if self.hits is None else _records(self.hits.concepts),
+            "detectors": None if self.giveaways is None else _records(self.giveaways.scores),
+            "detector_layers": None if self.giveaways is None else _records(self.giveaways.layers),
         }
 
     def _neighbours(self, by: Beside) -> list[dict[str, Any]]:

@@ -13,13 +13,14 @@ _ROWS = 8
 
 
 def text_of(explanation: Explanation) -> str:
-    """Sentences, then the filters that weigh most, the layers, the neighbours, the concepts."""
+    """Sentences, then filters that weigh most, layers, neighbours, concepts, detectors."""
     parts = [
         "\n".join([explanation.decision(), explanation.routing(), explanation.holding()]),
         _filters(explanation),
         _layers(explanation),
         _neighbours(explanation),
         _concepts(explanation),
+        explanation.giveaways.text() if explanation.giveaways is not None else "",
         f"Left out: {explanation.left_out}." if explanation.left_out else "",
     ]
     return "\n\n".join(part for part in parts if part)
