@@ -10,6 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
+# Compiled code on disk sees changes of this file only: change it too where these two change.
 from pathlens.skipping.kernels import BLOCK, at
 
 _ROWS = 4

@@ -37,8 +37,9 @@ def skip(
 ) -> SkippingNetwork:
     """Make a network for inference that runs only the filters on the path of each image.
 
-    Its outputs are those of the decoupled network in eval mode with hard gates, up to rounding. The
-    weights are copied: what is trained afterwards does not show.
+    Its outputs are those of the decoupled network in eval mode with hard gates, up to rounding, for
+    images of finite numbers (of NaN the masked network makes NaN, and this one may not). The weights
+    are copied: what is trained afterwards does not show.
 
     Args:
         network: A decoupled network whose gates are applied; left as it was.

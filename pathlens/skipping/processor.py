@@ -108,6 +108,7 @@ class Processor:
 
     def scatter(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
         """All channels of a compact value, with `base` (channels,) for those that are absent."""
+        base = base.to(x.dtype)
         full = base.view(1, -1, *[1] * (x.dim() - 2)).expand(len(x), -1, *x.shape[2:]).clone()
         return self._put(x, kept, full)
 
@@ -125,6 +126,8 @@ class Processor:
     def scatter_add(self, x: Tensor, kept: Kept, into: Tensor, *, rectify: bool) -> Tensor:
         """`into`, which may be overwritten, plus a compact value, then ReLU if asked for."""
         places, channels = self._filled(kept)
+        whole = torch.promote_types(x.dtype, into.dtype)
+        x, into = x.to(whole), into.to(whole)
         into.index_add_(1, channels, x if places is None else x.index_select(1, places))
         return into.relu_() if rectify else into
 
@@ -229,29 +232,45 @@ class Compiled(Processor):
 
     def pool(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
         """As `Processor` does."""
-        into = torch.empty(len(x), kept.channels)
-        pictures = rows_of(x).reshape(len(x), -1, x.shape[1])
+        into = torch.empty(len(x), kept.channels, dtype=torch.float32)
+        pictures = rows_of(x.float()).reshape(len(x), -1, x.shape[1])
         self.asking.pool(pictures, kept.index, base.numpy(), into.numpy())
         return into
 
     def scatter(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
         """As `Processor` does."""
-        if x.dim() != 4:
+        if not _single_pictures(x):
             return super().scatter(x, kept, base)
-        into = torch.empty(len(x), kept.channels, *x.shape[2:], memory_format=LAST)
+        into = torch.empty(len(x), kept.channels, *x.shape[2:], dtype=x.dtype, memory_format=LAST)
         self.kernels.scatter(rows_of(x), kept.index, base.numpy(), rows_of(into))
         return into
 
     def scatter_add(self, x: Tensor, kept: Kept, into: Tensor, *, rectify: bool) -> Tensor:
         """As `Processor` does."""
-        if x.dim() != 4:
+        if not self.adds(x, into):
             return super().scatter_add(x, kept, into, rectify=rectify)
         return self.scatter_add_and_sum(x, kept, into, _NOTHING, rectify=rectify)
+
+    def adds(self, x: Tensor, into: Tensor) -> bool:
+        """Whether the compiled loop can add these: it reads and writes single precision only.
+
+        Asked in every run, as autocast changes types after planning.
+        """
+        return _single_pictures(x) and _single_pictures(into)
 
     def scatter_add_and_sum(
         self, x: Tensor, kept: Kept, into: Tensor, sums: Any, *, rectify: bool
     ) -> Tensor:
-        """The same, of pictures; writes sums over all their pixels into `sums` (channels,) or (0,)."""
+        """`scatter_add` of pictures for which `adds` holds, which sums the result while it is written.
+
+        Args:
+            x: The compact value, (N, places, H, W).
+            kept: Its channels.
+            into: (N, channels, H, W), may be overwritten.
+            sums: float32 (channels,), takes the sums over all pixels of all images, so that one image is
+                to be given; (0,) for none.
+            rectify: Whether ReLU follows.
+        """
         into, x = into.contiguous(memory_format=LAST), x.contiguous(memory_format=LAST)
         images, channels, height, width = into.shape
         self.kernels.scatter_add(
@@ -263,7 +282,7 @@ class Compiled(Processor):
         self, x: Tensor, kept: Kept, scale: Tensor, shift: Tensor, *, rectify: bool
     ) -> Tensor:
         """As `Processor` does."""
-        if x.dim() != 4:
+        if not _single_pictures(x):
             return super().affine(x, kept, scale, shift, rectify=rectify)
         x = x.contiguous(memory_format=LAST)
         into = torch.empty_like(x)
@@ -271,6 +290,10 @@ class Compiled(Processor):
             rows_of(x), kept.index, scale.numpy(), shift.numpy(), rectify, rows_of(into)
         )
         return into
+
+
+def _single_pictures(x: Tensor) -> bool:
+    return x.dim() == 4 and x.dtype == torch.float32
 
 
 def rows_of(x: Tensor) -> Any:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from pathlens.skipping.channels import Kept
 from pathlens.skipping.plan import Plan
 from pathlens.skipping.run import Run
+from pathlens.skipping.steps.addition import Addition
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.convolution import Convolution
 from pathlens.skipping.steps.gating import Decide, Gates
@@ -107,6 +108,8 @@ class StaticNetwork:
             kept = self.kept[step.kept]
             assert kept is not None
             return step if kept.whole else FixedLinear(step, kept)
+        if isinstance(step, Addition):
+            return step.without_pool()
         if not isinstance(step, Convolution):
             return step
         inputs = step.all_inputs if step.inputs is None else self.kept[step.inputs]

@@ -89,6 +89,7 @@ def _milliseconds(step: Step) -> float:
 
 
 def _kind(step: Step) -> str:
+    # A pool that an addition makes in passing counts with the addition.
     assert isinstance(step, _Timed)
     if isinstance(step.step, Decide):
         return "gating"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from torch import Tensor
 
@@ -49,18 +51,30 @@ class Addition(Step):
         self.pool = pool
         self.writes = (self.target, pool.target)
 
+    def without_pool(self) -> Addition:
+        """The same addition where no gating module asks; this one stays as it is."""
+        if self.pool is None:
+            return self
+        bare = copy.copy(self)
+        bare.pool, bare.writes = None, (self.target,)
+        return bare
+
     def __call__(self, run: Run) -> None:
         """Add."""
         stream, branch = run.values[self.stream], run.values[self.branch]
         kept = None if self.kept is None else run.kept_at(self.kept)
+        in_place = self.in_place and stream.dtype == branch.dtype and not _overlaps(stream)
         if kept is None or kept.whole:
-            made = stream.add_(branch) if self.in_place else stream + branch
+            made = stream.add_(branch) if in_place else stream + branch
             run.values[self.target] = made.relu_() if self.rectify else made
         else:
-            if not self.in_place:
+            if not in_place:
                 stream = stream.clone()
-            if self.pool is not None and run.images == 1 and isinstance(self.processor, Compiled):
-                self._add_and_pool(run, branch, kept, stream, self.processor, self.pool)
+            processor, pool = self.processor, self.pool
+            alone = pool is not None and run.images == 1
+            if alone and isinstance(processor, Compiled) and processor.adds(branch, stream):
+                assert pool is not None
+                self._add_and_pool(run, branch, kept, stream, processor, pool)
                 return
             run.values[self.target] = self.processor.scatter_add(
                 branch, kept, stream, rectify=self.rectify
@@ -77,3 +91,8 @@ class Addition(Step):
         )
         sums /= pool.pixels
         run.values[pool.target] = sums
+
+
+def _overlaps(x: Tensor) -> bool:
+    """Whether several places lie in the same memory, as in an expanded view."""
+    return any(step == 0 and size > 1 for step, size in zip(x.stride(), x.shape, strict=True))

@@ -125,6 +125,7 @@ class Decide(Step):
         self.table: np.ndarray | None = None
         if layers is not None and isinstance(processor, Compiled):
             self.ask = processor.asking.ask
+            # Held because the table has its address.
             self.absent = layers.first.new_zeros(len(layers.first)) if pool is None else pool.absent
             self.table = layers.table(self.absent)
 
@@ -164,7 +165,8 @@ class Decide(Step):
             if isinstance(pooled, Tensor):
                 pooled = pooled.numpy()
         else:
-            x = run.values[pool.source].contiguous(memory_format=LAST)
+            # The loop reads single precision from an address.
+            x = run.values[pool.source].float().contiguous(memory_format=LAST)
             picture, pixels, places = x.data_ptr(), pool.pixels, pool.kept_in(run).index
             pooled = run.values[self.source] = np.empty((images, pool.channels), _SINGLE)
         forced = run.forced.get(layer) if run.forced else None
