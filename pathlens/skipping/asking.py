@@ -1,6 +1,8 @@
-"""The compiled loop that asks a gating module: pooling, both layers and the threshold in one call.
+"""The compiled loops behind gating modules: additions that sum what is asked, and asking in one call.
 
-In single precision on the processor; importing this imports numba.
+Pooling, both layers and the threshold are one loop. In single precision on the processor; what is large
+is handed over by address. Importing this imports numba, and nothing of the package: compiled code on
+disk sees changes of this file only.
 """
 
 from __future__ import annotations
@@ -9,12 +11,70 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
-# Compiled code on disk sees changes of this file only: change it too where these two change.
-from pathlens.skipping.kernels import BLOCK, at
+_carray: Any = numba.carray  # type: ignore[attr-defined]
+
+_BLOCK = 64
+"""Pixels that are summed before they are added to the whole, which keeps rounding small."""
 
 _ROWS = 4
 """Rows of weights that are read at once, so that the processor reads ahead in all of them."""
+
+
+def _inttoptr(typing: Any, address: Any) -> Any:
+    """An address as a pointer: handing over numbers costs a quarter of handing over tensors."""
+
+    def made(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(types.int64), made
+
+
+_pointer: Any = intrinsic(_inttoptr)
+
+
+def _at(address: int, rows: int, columns: int) -> Any:
+    """The numbers (rows, columns) at an address."""
+    return _carray(_pointer(address), (rows, columns), np.float32)
+
+
+def _scatter_add(
+    address: int,
+    index: Any,
+    rectify: bool,
+    into_address: int,
+    pixels: int,
+    sums: Any,
+    channels: int,
+) -> None:
+    """Into (pixels, channels) += x (pixels, places) at its channels, then ReLU if asked for.
+
+    Both are given by address. What comes out is summed over pixels into `sums` (channels,), unless that
+    is empty: a gating module that asks for the mean then needs not read it all again.
+    """
+    places = np.flatnonzero(index < channels)
+    targets = index[places]
+    x, into = at(address, pixels, len(index)), at(into_address, pixels, channels)
+    least = np.float32(0 if rectify else -np.inf)
+    block = np.zeros(len(sums), dtype=np.float32)
+    sums[:] = 0
+    for pixel in range(pixels):
+        source, target = x[pixel], into[pixel]
+        for number in range(len(places)):
+            target[targets[number]] += source[places[number]]
+        if len(sums) > 0:
+            for channel in range(channels):
+                made = max(target[channel], least)
+                target[channel] = made
+                block[channel] += made
+            if pixel % _BLOCK == _BLOCK - 1 or pixel == pixels - 1:
+                sums += block
+                block[:] = 0
+        elif rectify:
+            for channel in range(channels):
+                target[channel] = max(target[channel], least)
 
 
 def _mean(x: Any, index: Any, base: Any, into: Any) -> None:
@@ -22,8 +82,8 @@ def _mean(x: Any, index: Any, base: Any, into: Any) -> None:
     pixels, places = x.shape
     total = np.zeros(places, dtype=np.float32)
     block = np.empty(places, dtype=np.float32)
-    for start in range(0, pixels, BLOCK):
-        stop = min(start + BLOCK, pixels)
+    for start in range(0, pixels, _BLOCK):
+        stop = min(start + _BLOCK, pixels)
         block[:] = 0
         pixel = start
         # Four pixels at once load and store each sum a quarter as often.
@@ -138,6 +198,8 @@ def _ask(
 _compiled: Any = numba.njit(nogil=True, cache=True)
 _reordering: Any = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 
+at: Any = _compiled(_at)
+scatter_add: Any = _compiled(_scatter_add)
 mean: Any = _compiled(_mean)
 pool: Any = _compiled(_pool)
 add_rows: Any = _reordering(_add_rows)

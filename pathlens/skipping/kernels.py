@@ -10,30 +10,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
-
-_carray: Any = numba.carray  # type: ignore[attr-defined]
-
-BLOCK = 64
-"""Pixels that are summed before they are added to the whole, which keeps rounding small."""
-
-
-def _inttoptr(typing: Any, address: Any) -> Any:
-    """An address as a pointer: handing over numbers costs a quarter of handing over tensors."""
-
-    def made(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.voidptr(types.int64), made
-
-
-_pointer: Any = intrinsic(_inttoptr)
-
-
-def _at(address: int, rows: int, columns: int) -> Any:
-    """The numbers (rows, columns) at an address."""
-    return _carray(_pointer(address), (rows, columns), np.float32)
 
 
 def _gather(store: Any, rows: Any, columns: Any, into: Any) -> None:
@@ -76,43 +52,6 @@ def _shift(store: Any, rows: Any, columns: Any, absent: Any, bias: Any) -> None:
         bias[row] -= total
 
 
-def _scatter_add(
-    address: int,
-    index: Any,
-    rectify: bool,
-    into_address: int,
-    pixels: int,
-    sums: Any,
-    channels: int,
-) -> None:
-    """Into (pixels, channels) += x (pixels, places) at its channels, then ReLU if asked for.
-
-    Both are given by address. What comes out is summed over pixels into `sums` (channels,), unless that
-    is empty: a gating module that asks for the mean then needs not read it all again.
-    """
-    places = np.flatnonzero(index < channels)
-    targets = index[places]
-    x, into = at(address, pixels, len(index)), at(into_address, pixels, channels)
-    least = np.float32(0 if rectify else -np.inf)
-    block = np.zeros(len(sums), dtype=np.float32)
-    sums[:] = 0
-    for pixel in range(pixels):
-        source, target = x[pixel], into[pixel]
-        for number in range(len(places)):
-            target[targets[number]] += source[places[number]]
-        if len(sums) > 0:
-            for channel in range(channels):
-                made = max(target[channel], least)
-                target[channel] = made
-                block[channel] += made
-            if pixel % BLOCK == BLOCK - 1 or pixel == pixels - 1:
-                sums += block
-                block[:] = 0
-        elif rectify:
-            for channel in range(channels):
-                target[channel] = max(target[channel], least)
-
-
 def _scatter(x: Any, index: Any, base: Any, into: Any) -> None:
     """Into (pixels, channels) = x (pixels, places) at its channels, `base` elsewhere."""
     channels = into.shape[1]
@@ -152,10 +91,8 @@ def _linear(x: Any, index: Any, absent: Any, weights: Any, bias: Any) -> Any:
 _compiled: Any = numba.njit(nogil=True, cache=True)
 _reordering: Any = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 
-at: Any = _compiled(_at)
 gather: Any = _compiled(_gather)
 shift: Any = _reordering(_shift)
-scatter_add: Any = _compiled(_scatter_add)
 scatter: Any = _compiled(_scatter)
 affine: Any = _reordering(_affine)
 linear: Any = _reordering(_linear)

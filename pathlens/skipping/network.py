@@ -120,7 +120,9 @@ class SkippingNetwork(InferenceOnly):
     def _planned(self, arguments: tuple[Tensor, ...]) -> Plan | NotTraced:
         network = self._network[0]
         try:
-            with torch.inference_mode(False), torch.no_grad():
+            # Of weights in their own precision: the same plan serves runs with and without autocast.
+            plain = torch.autocast(self.device.type, enabled=False)
+            with torch.inference_mode(False), torch.no_grad(), plain:
                 traced = trace(network, tuple(argument.clone() for argument in arguments))
                 return Planner(network, traced, self._processor, self.cache).plan(RULES, OTHERWISE)
         except NotTraced as reason:

@@ -21,7 +21,7 @@ from pathlens.skipping.steps.addition import Addition
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.gating import Decide, Gates, Pool
 from pathlens.skipping.steps.operator import Argument, Operator, Scatter
-from pathlens.skipping.tracing import NotTraced, PerImage, Trace
+from pathlens.skipping.tracing import PerImage, Trace
 from pathlens.skipping.weights import PathCache
 
 
@@ -184,10 +184,6 @@ class Planner:
         if layer in self.kept_of_layer:
             return self.kept_of_layer[layer]
         asked = self.trace.asked[layer]
-        images = self.shape(self.trace.inputs[0])[0]
-        if asked in self.constants or self.shape(asked)[0] != images:
-            name = self.network.layers[layer].name
-            raise NotTraced(f"layer {name} reads a value that has no row for every image")
         module = self.network.gating_module(layer + 1)
         layers = layers_of(module)
         if layers is not None and len(self.shape(asked)) == 4:

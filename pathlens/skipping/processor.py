@@ -141,7 +141,7 @@ class Processor:
             index = kept.on(self.device)
             scale, shift = scale[index], shift[index]
         shape = (1, -1, *[1] * (x.dim() - 2))
-        result = torch.addcmul(shift.view(shape), x, scale.view(shape))
+        result = torch.addcmul(shift.view(shape), x, scale.view(shape)).to(x.dtype)
         return result.relu_() if rectify else result
 
 
@@ -273,7 +273,7 @@ class Compiled(Processor):
         """
         into, x = into.contiguous(memory_format=LAST), x.contiguous(memory_format=LAST)
         images, channels, height, width = into.shape
-        self.kernels.scatter_add(
+        self.asking.scatter_add(
             x.data_ptr(), kept.index, rectify, into.data_ptr(), images * height * width, sums, channels
         )  # fmt: skip
         return into

@@ -172,6 +172,10 @@ class _Recorded:
         self.leaves = tuple(
             _Output(next(numbers)) if isinstance(leaf, Tensor) else leaf for leaf in leaves
         )
+        for name, asked in marks.asked.items():
+            # Compiled loops read so many rows from its address.
+            if asked.shape[:1] != given[0].shape[:1]:
+                raise NotTraced(f"layer {name} reads a value that has no row for every image")
         return tensors, [marks.asked[name] for name in self.names]
 
     def by_image(self, images: int) -> bool:

@@ -1,12 +1,15 @@
 """Values that the compiled loops cannot take as they come: other precisions, strides, no row an image."""
 
+import ast
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pathlens.skipping import skip
+from pathlens.skipping import asking, kernels, skip
 from pathlens.skipping.channels import Kept
 from pathlens.skipping.processor import Compiled, Processor
 from pathlens.skipping.steps import addition, gating
@@ -47,6 +50,11 @@ class Expanded(Base):
         return x.mean((2, 3), keepdim=True).expand(-1, -1, *x.shape[2:]) + self.a(x)
 
 
+class Overlapping(Base):
+    def mixed(self, x):
+        return F.pad(x, (1, 1)).unfold(3, 3, 1)[..., 0] + self.a(x)
+
+
 class OfTheBatch(Base):
     def mixed(self, x):
         return x + self.a(x.mean(0, keepdim=True))
@@ -69,7 +77,7 @@ class Slices(Base):
         return part + self.a(part)
 
 
-ODD = [Double, Brief, Expanded, OfTheBatch, OfAParameter, Slices]
+ODD = [Double, Brief, Expanded, Overlapping, OfTheBatch, OfAParameter, Slices]
 
 
 @pytest.mark.parametrize("mode", ["union", "each", "dense"])
@@ -125,3 +133,25 @@ def test_a_static_cut_makes_no_pools_and_leaves_the_plan_as_it_is(monkeypatch):
         static(x[:1])
         static(x)
     assert torch.equal(skipping.with_path(x)[0], before)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_autocast_may_begin_after_planning_or_before(inside):
+    network, x = small()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=inside):
+        skipping = skip(network, x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for images in (x, x[:1]):
+            gates = drawn(network, len(images), 0.5, seed=1)
+            expected = network.with_path(images, force=gates)[0]
+            assert (
+                apart(skipping.with_path(images, force=gates)[0].float(), expected.float()) < 0.05
+            )
+    assert apart(skipping(x), network(x)) < TOLERANCE
+
+
+@pytest.mark.parametrize("module", [asking, kernels])
+def test_compiled_files_hang_on_no_other_file_as_their_caches_would_not_see_it(module):
+    nodes = ast.walk(ast.parse(inspect.getsource(module)))
+    imports = [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert not [line for line in imports if "pathlens" in line]

@@ -57,7 +57,8 @@ def profile(
 
     Returns:
         A row a step, in running order: `step` (the layer or the operator), `kind` ("convolution",
-        "gating" or "other"), `share` (of filters on in any image; NaN for steps without gates),
+        "gating" or "other", which holds additions with the means that they make for gating modules in
+        passing), `share` (of filters on in any image; NaN for steps without gates),
         `dense_ms` (all filters, multiplied by their gates) and `skipping_ms`. Empty where the
         network runs masked.
     """
@@ -89,7 +90,6 @@ def _milliseconds(step: Step) -> float:
 
 
 def _kind(step: Step) -> str:
-    # A pool that an addition makes in passing counts with the addition.
     assert isinstance(step, _Timed)
     if isinstance(step.step, Decide):
         return "gating"

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from pathlens.skipping.channels import Kept
-from pathlens.skipping.processor import Compiled, Processor
+from pathlens.skipping.processor import LAST, Compiled, Processor
 from pathlens.skipping.run import Run
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.gating import Pool
@@ -63,7 +63,7 @@ class Addition(Step):
         """Add."""
         stream, branch = run.values[self.stream], run.values[self.branch]
         kept = None if self.kept is None else run.kept_at(self.kept)
-        in_place = self.in_place and stream.dtype == branch.dtype and not _overlaps(stream)
+        in_place = self.in_place and stream.dtype == branch.dtype and _dense(stream)
         if kept is None or kept.whole:
             made = stream.add_(branch) if in_place else stream + branch
             run.values[self.target] = made.relu_() if self.rectify else made
@@ -93,6 +93,6 @@ class Addition(Step):
         run.values[pool.target] = sums
 
 
-def _overlaps(x: Tensor) -> bool:
-    """Whether several places lie in the same memory, as in an expanded view."""
-    return any(step == 0 and size > 1 for step, size in zip(x.stride(), x.shape, strict=True))
+def _dense(x: Tensor) -> bool:
+    """Whether every place surely has memory of its own, which those of expanded views do not."""
+    return x.is_contiguous(memory_format=LAST) or x.is_contiguous()

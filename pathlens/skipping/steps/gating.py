@@ -123,7 +123,8 @@ class Decide(Step):
         self.everything = everything(self.filters)
         self.pool = pool
         self.table: np.ndarray | None = None
-        if layers is not None and isinstance(processor, Compiled):
+        single = layers is not None and layers.first.dtype == torch.float32
+        if layers is not None and single and isinstance(processor, Compiled):
             self.ask = processor.asking.ask
             # Held because the table has its address.
             self.absent = layers.first.new_zeros(len(layers.first)) if pool is None else pool.absent

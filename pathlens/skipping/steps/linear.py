@@ -58,7 +58,8 @@ class Linear(Step):
         """Multiply."""
         kept = self.all if self.kept is None else run.kept_at(self.kept)
         x: Tensor = run.values[self.source]
-        if self.reading and run.images == 1 and torch.get_num_threads() == 1:
+        single = x.dtype == torch.float32  # autocast changes it
+        if self.reading and single and run.images == 1 and torch.get_num_threads() == 1:
             assert isinstance(self.processor, Compiled)
             rows = rows_of(x) if x.dim() == 4 else x.contiguous().numpy()
             made = self.processor.kernels.linear(
