@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from fine_tuning import load_pruned
 from numpy.typing import NDArray
 from planning import Set
 from pruning import macs
 from torch import Tensor, nn
-from training import load_pruned
 
 from pathlens.datasets.base import ImageSplit
 from pathlens.datasets.loader import ImageLoader, centre, normalise

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from fine_tuning import fine_tuned, load_pruned
 from measuring import SKIPPING, measured_kept, measured_pruned, remembered, subject_of
 from planning import HERE, Rival, Set, planned
 from tables import KEPT, accuracy_rows, equals, update
 from timing import TURNS, Contest
-from training import fine_tuned, load_pruned
 
 from pathlens.runs import Run
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pathlens.skipping.activation import Activation
 from pathlens.skipping.channels import Kept
-from pathlens.skipping.processor import Activation
 from pathlens.skipping.run import Run
 from pathlens.skipping.static import FixedConvolution, FixedLinear, StaticNetwork
 from pathlens.skipping.steps.addition import Addition

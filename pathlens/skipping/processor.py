@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -11,35 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pathlens.skipping.activation import Activation
 from pathlens.skipping.blocks import Blocks, Shape
 from pathlens.skipping.channels import Kept
 
 LAST = torch.channels_last
 
 _NOTHING = np.empty(0, np.float32)
-
-
-@dataclass(frozen=True)
-class Activation:
-    """What follows a convolution at once.
-
-    Attributes:
-        name: Name in ATen: "relu", "hardtanh", "hardswish", "silu"; "" for nothing.
-        bounds: Of a hardtanh.
-    """
-
-    name: str = ""
-    bounds: tuple[float, ...] = ()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply it, in place where torch can."""
-        if self.name == "relu":
-            return x.relu_()
-        if self.name == "hardtanh":
-            return F.hardtanh(x, self.bounds[0], self.bounds[1], inplace=True)
-        if self.name == "hardswish":
-            return F.hardswish(x, inplace=True)
-        return F.silu(x, inplace=True) if self.name == "silu" else x
 
 
 class Processor:

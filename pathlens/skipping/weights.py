@@ -9,9 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from pathlens.skipping.activation import Activation
 from pathlens.skipping.blocks import Shape
 from pathlens.skipping.channels import Kept
-from pathlens.skipping.processor import LAST, Activation, Processor
+from pathlens.skipping.processor import LAST, Processor
 
 Ready = tuple[Tensor, Tensor | None]
 """Weights and bias that a convolution can run with."""

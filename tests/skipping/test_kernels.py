@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pathlens.skipping.activation import Activation
 from pathlens.skipping.blocks import Shape
 from pathlens.skipping.channels import Kept, everything, side_by_side
-from pathlens.skipping.processor import LAST, Activation, Compiled, Processor
+from pathlens.skipping.processor import LAST, Compiled, Processor
 from pathlens.skipping.steps.gating import Layers
 from pathlens.skipping.weights import Filters, PathCache
 

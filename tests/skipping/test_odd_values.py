@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from pathlens.skipping import asking, kernels, skip
 from pathlens.skipping.channels import Kept
 from pathlens.skipping.processor import Compiled, Processor
+from pathlens.skipping.run import Run
 from pathlens.skipping.steps import addition, gating
 
 from .comparing import TOLERANCE, apart, drawn, lively, same_gates, small
@@ -70,11 +71,15 @@ class OfAParameter(Base):
 
 
 class Slices(Base):
+    def __init__(self):
+        super().__init__()
+        self.d, self.e = (nn.Conv2d(16, 16, 3, padding=1) for _ in range(2))
+
     def mixed(self, x):
         thin = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, 0)) + F.max_pool2d(self.a(x), 2)
         turned = torch.relu(thin).transpose(2, 3)
-        part = (self.b(turned) + turned)[:, :, 1:, 1:]
-        return part + self.a(part)
+        part = (self.d(turned) + turned)[:, :, 1:, 1:]
+        return part + self.e(part)
 
 
 ODD = [Double, Brief, Expanded, Overlapping, OfTheBatch, OfAParameter, Slices]
@@ -92,6 +97,39 @@ def test_odd_values_give_what_the_masked_network_gives(odd, mode):
         expected, masked = network.with_path(images)
         assert same_gates(path, masked)[0]
         assert apart(output, expected) < TOLERANCE
+
+
+class Wide(Base):
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        scores = self.head(torch.relu(self.c(x)).mean((2, 3)))
+        return scores, x + self.a(x).double()
+
+
+@pytest.mark.parametrize("mode", ["union", "dense"])
+def test_sums_have_the_wider_precision_of_both(mode):
+    x = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    network = lively(Wide(), x)
+    skipping = skip(network, x)
+    skipping.modes = {2: mode}
+    made = skipping(x)
+    assert made[1].dtype == torch.float64
+    assert apart(made, network(x)) < TOLERANCE
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float32])
+def test_gating_modules_are_asked_alike_in_every_precision_and_order(dtype):
+    network, x = small()
+    plan = skip(network, x).plan_for((x,))
+    step = next(step for step in plan.steps if isinstance(step, gating.Decide))
+    picture = torch.randn(2, 16, 24, 24, generator=torch.Generator().manual_seed(2)).to(dtype)
+    logits = []
+    for value in (picture, picture.float().contiguous(memory_format=torch.channels_last)):
+        run = Run(2, [None] * plan.slots, [None] * plan.kept, [None] * 5, [None] * 5)
+        run.values[step.pool.source] = value
+        step(run)
+        logits.append(run.logits[0])
+    np.testing.assert_allclose(*logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("odd", [OfTheBatch, OfAParameter])

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, fx
 
+from pathlens.skipping.activation import Activation
 from pathlens.skipping.blocks import Shape
 from pathlens.skipping.channels import Compact
 from pathlens.skipping.folding import into_convolution, scale_and_shift
 from pathlens.skipping.operators import ACTIVATIONS, BATCH_NORMS, name_of
 from pathlens.skipping.planning import Planner
-from pathlens.skipping.processor import Activation
 from pathlens.skipping.steps.convolution import Convolution
 from pathlens.skipping.weights import Filters
 
