@@ -22,8 +22,9 @@ ASKED = ["gated", "--limit", "70", "--part-size", "12", "--batch-size", "5"]
 SETTINGS = {"limit": 70, "part_size": 12, "batch_size": 5, "progress": False}
 
 
-FRESH = multiprocessing.get_context("forkserver")
-"""Processes that import for themselves: forked from one that has used threads, torch can hang."""
+FRESH = multiprocessing.get_context("spawn")
+"""Processes that import for themselves: forked from one that has used threads, torch can hang, and a fork
+server has the environment of whoever started it first."""
 
 
 def record_shard(folder, shard):
