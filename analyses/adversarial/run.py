@@ -25,7 +25,7 @@ from pathlens.detection.sets import mark_altered
 from pathlens.recording import Recording
 from pathlens.runs import Run
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("PATHLENS_SHARED", HERE.parents[2] / "shared")).resolve()
 FLOATS = ("scores", "features", "logits")
 
@@ -53,6 +53,7 @@ def prepare(work: Path, study: dict[str, Any]) -> None:
         unpack = SHARED / "data" / "cifar10" / "unpack.py"
         subprocess.run([sys.executable, unpack, images], check=True)
     os.environ["PATHLENS_RUNS"] = str(work / "runs")
+    os.chdir(work)  # the kept runs name their images "cifar10", for this folder
 
 
 def attacked(entry: dict[str, Any], study: dict[str, Any], work: Path) -> list[AlteredImages]:

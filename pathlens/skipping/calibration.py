@@ -53,7 +53,8 @@ class Calibration:
 
     Attributes:
         dense_from: Share of filters on from which a layer runs dense, by name; 1 for never.
-        modes: Batch size to the mode chosen: the fastest, or dense where no other gains a tenth.
+        modes: Batch size to the mode chosen: the fastest, or dense where no other gains a tenth; never
+            image by image where images of a batch change one another's answers.
         seconds: (batch size, mode) to the time of one batch.
     """
 
@@ -88,11 +89,12 @@ def calibrate(
     before, after = _times(runs, turns, network.device)
     _set(decides, found if after < before else never)
     seconds: dict[tuple[int, Mode], float] = {}
+    modes = MODES if images_are_apart(network, images) else ("union", "dense")
     for size in sorted({*sizes, 1}):
         batches = _batches(images, forced, size)
-        timed = _times([_in_mode(network, batches, mode) for mode in MODES], turns, network.device)
+        timed = _times([_in_mode(network, batches, mode) for mode in modes], turns, network.device)
         seconds.update(
-            {(size, mode): t / len(batches) for mode, t in zip(MODES, timed, strict=True)}
+            {(size, mode): t / len(batches) for mode, t in zip(modes, timed, strict=True)}
         )
     return Calibration(
         dense_from={network.layers[step.layer].name: step.dense_from for step in decides},
@@ -101,8 +103,23 @@ def calibrate(
     )
 
 
+def images_are_apart(network: SkippingNetwork, images: tuple[Tensor, ...]) -> bool:
+    """Whether an image is answered the same alone as beside another: else none may run alone.
+
+    The other is its mirror image at half the contrast, as there may be one image only. Up to the square
+    root of the precision, a difference over the largest output is taken for rounding.
+    """
+    two = tuple(torch.cat([x[:1], 0.5 * x[:1].flip(-1)]).to(x.dtype) for x in images)
+    alone, together = network.run_in_mode(two, "each"), network.run_in_mode(two, "union")
+    return all(
+        bool((a - b).abs().max() <= torch.finfo(b.dtype).eps ** 0.5 * b.abs().max())
+        for a, b in zip(alone, together, strict=True)
+        if b.is_floating_point() and b.numel()
+    )
+
+
 def _fastest(seconds: dict[tuple[int, Mode], float], size: int) -> Mode:
-    best = min(MODES, key=lambda mode: seconds[size, mode])
+    best = min((mode for _, mode in seconds), key=lambda mode: seconds[size, mode])
     return best if seconds[size, best] < _GAIN * seconds[size, "dense"] else "dense"
 
 

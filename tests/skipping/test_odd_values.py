@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pathlens.skipping import asking, kernels, skip
+from pathlens.skipping import asking, calibration, kernels, skip
 from pathlens.skipping.channels import Kept
 from pathlens.skipping.processor import Compiled, Processor
 from pathlens.skipping.run import Run
@@ -97,6 +97,26 @@ def test_odd_values_give_what_the_masked_network_gives(odd, mode):
         expected, masked = network.with_path(images)
         assert same_gates(path, masked)[0]
         assert apart(output, expected) < TOLERANCE
+
+
+class LessTheMeanOfTheBatch(Base):
+    def mixed(self, x):
+        return x - x.mean(0, keepdim=True) + self.a(x)
+
+
+@pytest.mark.parametrize("odd", [LessTheMeanOfTheBatch, Slices])
+@pytest.mark.parametrize("given", [1, 3])
+def test_calibration_runs_no_image_alone_whose_answer_hangs_on_the_others(odd, given, monkeypatch):
+    x = torch.randn(3, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    network = lively(odd(), x[:1])
+    skipping = skip(network, x[:1])
+    monkeypatch.setattr(  # image by image is always the fastest
+        calibration, "_times", lambda calls, *_: [1.0, 5.0, 5.0][-len(calls) :]
+    )
+    monkeypatch.setattr(calibration, "_GAIN", 1.1)
+    modes = skipping.calibrate(x[:given]).modes
+    assert ("each" in modes.values()) == (odd is Slices)
+    assert apart(skipping(x), network(x)) < TOLERANCE
 
 
 class Wide(Base):
