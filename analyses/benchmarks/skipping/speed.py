@@ -1,6 +1,10 @@
 """Speed of skipping: dense, masked, skipping, and a network statically cut to the same path.
 
-python analyses/benchmarks/skipping/speed.py [--cases vgg16 resnet18 ...] [--turns 9] [--out FILE.csv]
+python analyses/benchmarks/skipping/speed.py [--cases vgg16 resnet18 ...] [--turns 9] [--batch 1]
+    [--threads 1] [--out FILE.csv]
+
+Images of a batch have paths of their own; the cut has what any of them has on. With one thread processor
+seconds are measured, as other programs may use the machine, otherwise the time on the wall.
 """
 
 from __future__ import annotations
@@ -71,36 +75,36 @@ def drawn(
     }
 
 
-def measure(name: str, px: int, turns: int) -> list[dict[str, Any]]:
-    """Rows of the table for one network; processor seconds, as other programs may use the machine."""
-    x = torch.randn(4, 3, px, px, generator=torch.Generator().manual_seed(1))
+def measure(name: str, px: int, turns: int, batch: int) -> list[dict[str, Any]]:
+    """Rows of the table for one network."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    x = torch.randn(4 * batch, 3, px, px, generator=torch.Generator().manual_seed(1))
     network = decouple(built(name), x[:1]).eval()
     forms = Forms(network, x[:1])
-    steps = profile(forms.skipping, x[:1], clock=time.process_time)
+    steps = profile(forms.skipping, x[:batch], clock=clock)
     gating = float(steps.loc[steps["kind"] == "gating", "skipping_ms"].sum()) / 1e3
     rows = []
     for density in DENSITIES:
         forms.calibrated.calibrate(
-            x, force=drawn(network, density, 10_000, len(x)), batch_sizes=[1]
+            x, force=drawn(network, density, 10_000, len(x)), batch_sizes=[batch]
         )
         times = in_turns(
-            lambda turn, density=density: forms.calls(x[:1], drawn(network, density, turn)),
+            lambda turn, density=density: forms.calls(
+                x[:batch], drawn(network, density, turn, batch)
+            ),
             turns,
             x.device,
-            clock=time.process_time,
+            clock=clock,
         )
-        mode = forms.calibrated.modes[1]
-        rows.append(table(name, px, density, times, gating, mode))
+        row = {"network": name, "px": px, "batch": batch, "density": density}
+        rows.append({**row, **table(times, gating), "mode": forms.calibrated.modes[batch]})
         print(summary(rows[-1]), flush=True)
     return rows
 
 
-def table(
-    name: str, px: int, density: float, times: Times, gating: float, mode: str
-) -> dict[str, Any]:
-    """One row: medians in ms with quartiles, and medians of ratios within a turn."""
-    row: dict[str, Any] = {"network": name, "px": px, "density": density}
-    row["turns"] = len(times[DENSE])
+def table(times: Times, gating: float) -> dict[str, Any]:
+    """What was measured: medians in ms with quartiles, and medians of ratios within a turn."""
+    row: dict[str, Any] = {"turns": len(times[DENSE])}
     for form, seconds in times.items():
         row[f"{form}, ms"] = round(float(1e3 * np.median(seconds)), 2)
         quartiles = 1e3 * np.quantile(seconds, [0.25, 0.75])
@@ -114,17 +118,18 @@ def table(
         "share of the packed cut's speed": times[PACKED] / times[SKIPPING],
         "gating over dense": gating / dense,
         "calibrated over dense and gating": times[CALIBRATED] / (dense + gating),
+        "calibrated over dense": times[CALIBRATED] / dense,
         "calibrated over masked": times[CALIBRATED] / times[MASKED],
     }
     row.update({key: round(float(np.median(values)), 3) for key, values in ratios.items()})
-    return {**row, "mode": mode}
+    return row
 
 
 def summary(row: dict[str, Any]) -> str:
     """One line about a row."""
     cut, packed = row["share of the cut's speed"], row["share of the packed cut's speed"]
     return (
-        f"{row['network']} {row['density']:.0%}: {row[f'{SKIPPING}, ms']} ms, "
+        f"{row['network']} x {row['batch']}, {row['density']:.0%}: {row[f'{SKIPPING}, ms']} ms, "
         f"{row['speed-up over dense']:.2f} x dense, {row['speed-up over masked']:.2f} x masked, "
         f"{cut:.2f} of the cut, {packed:.2f} of the packed cut, "
         f"gating {row['gating over dense']:.1%}; calibrated ({row['mode']}) "
@@ -138,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=1, help="images at once")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("speed.csv"))
     options = parser.parse_args()
@@ -146,7 +152,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name in options.cases:
         with torch.no_grad():
-            rows += measure(name, CASES[name], options.turns)
+            rows += measure(name, CASES[name], options.turns, options.batch)
         write(options.out, [{**row, "machine": note} for row in rows])
 
 
