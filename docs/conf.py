@@ -10,8 +10,8 @@ sys.path.insert(0, str(HERE / "_ext"))
 import pathlens  # noqa: E402  # needs no path, but the extensions above do
 
 project = "PathLens"
-author = "The PathLens team"
-copyright = "The PathLens team"
+author = "The PathLens developers"
+copyright = "The PathLens developers"
 version = release = pathlens.__version__
 
 extensions = [

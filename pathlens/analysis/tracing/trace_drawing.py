@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 # More layers than this are drawn in several rows, each starting with the last layer of the former.
 _LAYERS_IN_ROW = 18
-_FEWEST_COLUMNS = 8
 _MORE, _LESS = PALETTE[0], PALETTE[3]
 _SMALLEST, _LARGEST = 28.0, 210.0  # areas of nodes at rate 0 and 1, in square points
 _WIDEST = 7.0  # width of a link at phi 1, in points
@@ -58,8 +57,8 @@ def draw_trace(trace: Trace, level: float) -> Figure:
         return empty_figure(_title(trace), trace.summary())
     bands = _bands(list(trace.layers))
     slots = int(nodes.groupby(["class", "layer"]).size().max())
-    # A trace of few layers is not stretched over the width that the legend needs.
-    columns = max(_FEWEST_COLUMNS, *(len(band) for band in bands))
+    # A last, shorter row keeps the distances of the rows above it.
+    columns = max(len(band) for band in bands)
     rows = [(band, name) for band in bands for name in trace.classes]
     height = len(rows) * (0.32 * slots + 0.75) + 1.1
     with house_style():
@@ -68,7 +67,7 @@ def draw_trace(trace: Trace, level: float) -> Figure:
         for axes, (band, name) in zip(panels, rows, strict=True):
             links = _links_that_hold(trace, name, level)
             _panel(axes, nodes[nodes["class"] == name], links, band, slots, level)
-            axes.set_xlim(-0.7, columns - 0.3)
+            axes.set_xlim(-0.6, columns - 0.4)
             if len(rows) > 1:
                 axes.set_title(_name_of_panel(trace, band, name), size=9)
         panels[-1].set_xlabel("layer, from input to output", loc="left")

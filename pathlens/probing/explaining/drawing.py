@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pathlens.analysis.drawing import FAINT, INK, PALETTE, house_style, new_figure
-from pathlens.analysis.drawing import plain_text as plain
+from pathlens.probing.explaining.captions import (
+    decision_caption,
+    fitted,
+    neighbour_caption,
+    neighbour_title,
+    weight_caption,
+    wrapped,
+)
 from pathlens.probing.explaining.explanation import UNUSUAL, Explanation
-from pathlens.probing.response_maps import Filter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +27,11 @@ if TYPE_CHECKING:
 _OFF, _ON, _ODD_OFF, _ODD_ON = "#BFC4CA", PALETTE[0], PALETTE[4], PALETTE[1]
 _ALWAYS_OFF, _ALWAYS_ON = "#EEF0F2", "#B9D6E8"
 _CONCEPTS = 4
+_WIDTH, _MARGIN = 11.0, 0.25
+_PATH, _LAYER, _CONCEPT = 6.6, 1.3, 1.3
+"""Inches for the lines above the path, and for names of layers and of concepts."""
+_LINE = 0.25  # of a heading, with some air
+_FEWEST_MAPS, _FEWEST_NEIGHBOURS = 6, 8
 _SHADES = 0.22
 """How much of a picture's brightness is left where a filter does not respond."""
 
@@ -29,9 +39,8 @@ _SHADES = 0.22
 def draw(explanation: Explanation) -> Figure:
     """One figure, from the picture down to the images whose paths are near."""
     with house_style():
-        layers = len(explanation.layers)
-        heights = [1.3 + max(2.6, 0.19 * layers), 2.95, 2.2 if explanation.beside else 0.7]
-        figure = new_figure(11.0, sum(heights))
+        heights = _heights(explanation)
+        figure = new_figure(_WIDTH, sum(heights))
         top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
         _draw_top(top, explanation)
         _draw_responses(middle, explanation)
@@ -39,14 +48,28 @@ def draw(explanation: Explanation) -> Figure:
     return figure
 
 
+def _heights(explanation: Explanation) -> list[float]:
+    """Inches for picture and path, for where filters respond, and for the nearest images."""
+    path = max(2.6, 0.19 * len(explanation.layers))
+    responses = 3.05 + _LINE * _title_lines(explanation.holding()).count("\n")
+    if explanation.beside is None:
+        return [1.3 + path, responses, 0.7]
+    nearest = 2.55 + _LINE * _title_lines(neighbour_title(explanation)).count("\n")
+    return [1.3 + path, responses, nearest]
+
+
+def _title_lines(title: str) -> str:
+    return wrapped(title, _WIDTH - 4 * _MARGIN, 9.5, bold=True)
+
+
 def _heading(part: SubFigure, title: str) -> None:
-    part.suptitle(title, x=0.01, ha="left", size=9.5, weight="bold")
+    part.suptitle(_title_lines(title), x=0.01, ha="left", size=9.5, weight="bold")
 
 
 def _draw_top(part: SubFigure, explanation: Explanation) -> None:
     left, right = part.subplots(1, 2, width_ratios=[0.3, 1])
     left.imshow(explanation.picture, interpolation="nearest")
-    left.set_title(_decision(explanation), fontsize=9)
+    left.set_title(decision_caption(explanation), fontsize=9)
     left.set_anchor("N")
     _bare(left)
     _draw_concepts(left, explanation)
@@ -59,23 +82,13 @@ def _draw_concepts(axes: Axes, explanation: Explanation) -> None:
         return
     rows = explanation.hits.concepts
     rows = rows[rows["hit"] > rows["expected"]].head(_CONCEPTS)
-    lines = [
-        f"{plain(row['concept'], 22)}: {row['hit']} of {row['confirmed']} ({row['expected']:.0f})"
-        for row in rows.to_dict("records")
-    ]
+    lines = []
+    for row in rows.to_dict("records"):
+        name = fitted(row["concept"], _CONCEPT, 7.5)
+        lines.append(f"{name}: {row['hit']} of {row['confirmed']} ({row['expected']:.0f})")
     title = "Confirmed combinations on its path\n(on an average path):"
     text = "\n".join([title, *(lines or ["no more than on others"])])
     axes.text(0, -0.06, text, transform=axes.transAxes, va="top", fontsize=7.5, linespacing=1.35)
-
-
-def _decision(explanation: Explanation) -> str:
-    name = plain(explanation.class_name(explanation.prediction), 26)
-    lines = [plain(explanation.image, 34), f"taken for {name} ({explanation.confidence:.0%})"]
-    if explanation.label is not None:
-        right = explanation.label == explanation.prediction
-        truth = plain(explanation.class_name(explanation.label), 26)
-        lines.append("which is right" if right else f"WRONG: it is {truth}")
-    return "\n".join(lines)
 
 
 def _draw_path(axes: Axes, explanation: Explanation) -> None:
@@ -93,7 +106,7 @@ def _draw_path(axes: Axes, explanation: Explanation) -> None:
         places = (marked + 0.5) / len(gates)
         axes.plot(places, np.full(len(marked), row), "D", ms=4.5, mfc="white", mec="black", mew=1.1)
     size = 7.5 if len(layers) <= 30 else 5.5
-    names = [f"{x.layer}  {plain(str(x.name), 22)}" for x in layers.itertuples()]
+    names = [f"{x.layer}  {fitted(str(x.name), _LAYER, size)}" for x in layers.itertuples()]
     axes.set_yticks(range(len(layers)), names, fontsize=size)
     axes.set(xlim=(0, 1), ylim=(len(layers) - 0.5, -0.5), xticks=[])
     axes.tick_params(length=0)
@@ -129,9 +142,11 @@ def _path_title(explanation: Explanation) -> str:
     said = f"Its path: {on:,} of {all_filters:,} filters, {explanation.macs_share:.0%} of multiply-adds"
     by = explanation.beside
     if by is not None and by.images:
-        name = plain(explanation.class_name(explanation.prediction), 20)
-        said += f";\nmore typical than {by.percentile:.0%} of the {by.images:,} recorded images "
-        said += f"taken for {name}"
+        name = explanation.class_name(explanation.prediction)
+        more = (
+            f"more typical than {by.percentile:.0%} of the {by.images:,} recorded images taken for "
+        )
+        said += ";\n" + fitted(more + name, _PATH, 10, bold=True)
     return said
 
 
@@ -170,17 +185,18 @@ def _draw_legend(axes: Axes, explanation: Explanation) -> None:
 
 def _draw_responses(part: SubFigure, explanation: Explanation) -> None:
     """Pictures, bright where a filter responds."""
-    _heading(part, _wrapped(explanation.holding()))
+    _heading(part, explanation.holding())
     if not explanation.maps:
         return
-    columns = part.subplots(1, max(6, len(explanation.maps)), squeeze=False)[0]
+    count = max(_FEWEST_MAPS, len(explanation.maps))
+    columns = part.subplots(1, count, squeeze=False)[0]
     for axes in columns:
         axes.axis("off")
     for axes, (one, strength) in zip(columns, explanation.maps.items(), strict=False):
         axes.axis("on")
         _spotlight(axes, explanation.picture, np.abs(strength))
         axes.set_title(f"layer {explanation.number(one[0])}, filter {one[1]}", fontsize=8.5, pad=4)
-        axes.set_xlabel(_weight(explanation, one), fontsize=7.5)
+        axes.set_xlabel(weight_caption(explanation, one, _WIDTH / count - _MARGIN), fontsize=7.5)
     part.supxlabel(
         "Bright, inside the line: where the filter's output is above half of its largest (each filter "
         "on its own scale). A filter sees more than the place it responds at, in late layers often "
@@ -191,10 +207,6 @@ def _draw_responses(part: SubFigure, explanation: Explanation) -> None:
         x=0.01,
         ha="left",
     )
-
-
-def _wrapped(sentence: str) -> str:
-    return "\n".join(plain(line, 200) for line in textwrap.wrap(sentence, 136))
 
 
 def _spotlight(axes: Axes, picture: npt.NDArray[np.uint8], strength: Any) -> None:
@@ -208,26 +220,16 @@ def _spotlight(axes: Axes, picture: npt.NDArray[np.uint8], strength: Any) -> Non
     _bare(axes)
 
 
-def _weight(explanation: Explanation, one: Filter) -> str:
-    """What ablating one filter alone does."""
-    table = explanation.frame
-    row = table[(table["name"] == one[0]) & (table["filter"] == one[1])].iloc[0]
-    left = f"then {plain(row['becomes'], 18)}" if row["flips"] else f"{row['margin']:.1f} is left"
-    said = f"without it: margin {-row['drop']:+.1f}, {left}"
-    if np.isnan(row["rate"]):
-        return said
-    often = "for all" if row["rate"] == 1 else f"for {row['rate']:.0%} of"
-    return f"{said}\n(on {often} images)"
-
-
 def _draw_neighbours(part: SubFigure, explanation: Explanation) -> None:
     by = explanation.beside
     if by is None:
-        missing = textwrap.fill(f"Left out: {explanation.left_out}.", 150).replace("$", r"\$")
-        part.text(0.01, 0.75, missing, va="top")
+        missing = f"Left out: {explanation.left_out}."
+        part.text(0.01, 0.75, wrapped(missing, _WIDTH - 2 * _MARGIN, 9), va="top")
         return
-    _heading(part, _neighbour_title(explanation))
-    columns = part.subplots(1, max(8, len(by.neighbours)), squeeze=False)[0]
+    _heading(part, neighbour_title(explanation))
+    count = max(_FEWEST_NEIGHBOURS, len(by.neighbours))
+    columns = part.subplots(1, count, squeeze=False)[0]
+    inches = _WIDTH / count - _MARGIN
     for axes in columns:
         axes.axis("off")
     for axes, row, content in zip(
@@ -236,31 +238,12 @@ def _draw_neighbours(part: SubFigure, explanation: Explanation) -> None:
         axes.axis("on")
         axes.imshow(_opened(content), interpolation="nearest")
         if not content:
-            name = "\n".join(plain(line) for line in textwrap.wrap(str(row["image"]), 16)[:5])
+            name = wrapped(str(row["image"]), inches, 7)
             axes.text(0.5, 0.5, name, transform=axes.transAxes, ha="center", va="center", size=7)
         _bare(axes)
-        axes.set_xlabel(_neighbour_text(explanation, row), fontsize=7.5)
+        axes.set_xlabel(neighbour_caption(explanation, row, inches), fontsize=7.5)
         if row["same"]:
             axes.spines[:].set(visible=True, color=_ON, linewidth=2.5)
-
-
-def _neighbour_title(explanation: Explanation) -> str:
-    by = explanation.beside
-    assert by is not None
-    name = plain(explanation.class_name(explanation.prediction), 26)
-    expected = by.chance * len(by.neighbours)
-    return (
-        f"Recorded images with the nearest paths: {by.same} of {len(by.neighbours)} are taken for "
-        f"{name} too (framed; {expected:.1f} expected by chance)"
-    )
-
-
-def _neighbour_text(explanation: Explanation, row: dict[Any, Any]) -> str:
-    name = plain(explanation.class_name(row["prediction"]), 16)
-    wrong = row["label"] >= 0 and row["label"] != row["prediction"]
-    truth = f" (is {plain(explanation.class_name(row['label']), 12)})" if wrong else ""
-    assert explanation.beside is not None
-    return f"{name}{truth}\n{row['distance']} of {explanation.beside.dynamic} gates differ"
 
 
 def _opened(content: bytes) -> npt.NDArray[np.uint8]:

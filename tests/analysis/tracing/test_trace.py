@@ -280,6 +280,29 @@ def test_awkward_names_are_drawn_as_text(ten_classes):
         assert "co-activation" in figure.get_suptitle()
 
 
+@pytest.mark.parametrize("layers", [2, 3, 8])
+def test_few_layers_take_the_width_of_the_figure(layers):
+    figure = trace(chain(0, layers=layers), "fox", permutations=3).plot()
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    places = axes.transData.transform([(x, 0) for x in axes.get_xticks()])[:, 0]
+    assert len(places) == layers
+    assert places[-1] - places[0] > 0.4 * figure.bbox.width
+    # On average in the middle, and all of them inside.
+    assert places.mean() == pytest.approx(figure.bbox.width / 2, rel=0.1)
+    assert places.min() > 0
+    assert places.max() < figure.bbox.width
+
+
+def test_a_shorter_last_row_keeps_the_distances_of_the_others():
+    figure = trace(chain(0, layers=24, images=300), "fox", permutations=3).plot()
+    figure.draw_without_rendering()
+    first, last = figure.axes
+    assert len(first.get_xticks()) != len(last.get_xticks())
+    steps = [np.diff(panel.transData.transform([(0, 0), (1, 0)])[:, 0]) for panel in (first, last)]
+    assert steps[0] == pytest.approx(steps[1])
+
+
 def test_many_layers_are_drawn_in_rows_that_overlap_in_one_layer():
     assert _bands(list(range(1, 19))) == [list(range(1, 19))]
     rows = _bands(list(range(1, 55)))
