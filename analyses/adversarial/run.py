@@ -1,10 +1,12 @@
 """Attack a kept network, record what its paths do, and hold detectors against it.
 
-Usage: PATHLENS_SHARED=../shared python analyses/adversarial/run.py WORK [--sets N] [--evaluate]
+Usage: PATHLENS_SHARED=../shared python analyses/adversarial/run.py WORK
+           [--study FILE] [--sets N] [--evaluate]
 
-Makes what study.toml lists in the folder WORK, as far as it is not there yet (images of a set in parts,
-each kept); then evaluates what there is and writes tables and figures beside this file. `--sets N` makes
-the first N sets only, `--evaluate` makes none.
+Makes what FILE lists (study.toml if not given; seed1.toml is of another network) in the folder WORK, as
+far as it is not there yet (images of a set in parts, each kept); then evaluates what there is and
+writes tables and figures into tables/NETWORK beside this file. `--sets N` makes the first N groups of
+sets only, `--evaluate` makes none.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ SHARED = Path(os.environ.get("PATHLENS_SHARED", HERE.parents[2] / "shared")).res
 FLOATS = ("scores", "features", "logits")
 
 
-def main(work: Path, sets: int | None, *, make: bool) -> None:
+def main(work: Path, file: Path, sets: int | None, *, make: bool) -> None:
     """Make what is missing, and evaluate."""
-    study = tomllib.loads((HERE / "study.toml").read_text("utf-8"))
+    study = read_study(file)
     prepare(work, study)
     if make:
         for entry in study["set"][:sets]:
@@ -41,6 +43,17 @@ def main(work: Path, sets: int | None, *, make: bool) -> None:
                 for folder in made:
                     coded(code, folder, study, work)
     report(study, work)
+
+
+def read_study(file: str | Path) -> dict[str, Any]:
+    """What a file lists, which stands anywhere or beside this one."""
+    path = Path(file)
+    return tomllib.loads((path if path.is_file() else HERE / path).read_text("utf-8"))
+
+
+def tables_of(study: dict[str, Any]) -> Path:
+    """Folder of the tables and figures of a network."""
+    return HERE / "tables" / str(study["network"])
 
 
 def prepare(work: Path, study: dict[str, Any]) -> None:
@@ -111,9 +124,14 @@ def report(study: dict[str, Any], work: Path) -> None:
         )
         codes[code] = (own, altered_sets(own).recordings)
     found = evaluate(
-        clean, sets.recordings, benign=sets.benign, baselines=codes, seed=study["seed"]
+        clean,
+        sets.recordings,
+        benign=sets.benign,
+        detectors=study.get("detectors"),
+        baselines=codes,
+        seed=study["seed"],
     )
-    found.save(HERE)
+    found.save(tables_of(study))
     print(found.summary())
     print(f"Left out: {found.left_out}.")
 
@@ -123,7 +141,8 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("work", type=Path)
+    parser.add_argument("--study", type=Path, default=Path("study.toml"), help="what is made")
     parser.add_argument("--sets", type=int, help="make only the first so many sets")
     parser.add_argument("--evaluate", action="store_true", help="make none")
     asked = parser.parse_args()
-    main(asked.work.resolve(), asked.sets, make=not asked.evaluate)
+    main(asked.work.resolve(), asked.study, asked.sets, make=not asked.evaluate)

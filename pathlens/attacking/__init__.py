@@ -1,5 +1,6 @@
 """The attacking room: attacked and benign images of a run, as folders that can be recorded."""
 
+from pathlens.attacking.adapted import attack_detector
 from pathlens.attacking.adaptive import AdaptiveImages, adaptive
 from pathlens.attacking.api import alter, reencode
 from pathlens.attacking.attacks import (
@@ -30,6 +31,7 @@ __all__ = [
     "adaptive",
     "alter",
     "attack",
+    "attack_detector",
     "find_alteration",
     "open_altered",
     "record_altered",

@@ -95,7 +95,8 @@ def adaptive(
             "orthogonal" (steps along one gradient at right angles to the other) follow gradients;
             "search" asks for scores alone.
         through: Another fitted detector, with a threshold, whose gradient and score are followed
-            instead: an attack by transfer, for a detector that has no gradient.
+            instead: an attack by transfer, for a detector that has no gradient. An image is done
+            once this one is evaded: a lower threshold carries over more often.
         steps: Gradient steps from each start.
         runs: Random starts at most, for an image that does not evade both yet; of form "sum" each has
             another weight of the detector.

@@ -8,7 +8,7 @@ arXiv 1608.04644, search theirs; on detectors: arXiv 1705.07263), and orthogonal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import InitVar, dataclass
 from typing import Literal
 
@@ -45,8 +45,8 @@ class Guarded:
 class AdaptiveGradient(Guarded):
     """PGD against a network and a detector at once.
 
-    Of all 8-bit images on its way, the misclassified one with the lowest score is kept, as network
-    and detector in numpy see it with hard gates.
+    It ends where an 8-bit image is misclassified and not flagged, as network and detector in numpy
+    see it with hard gates. Where there is none, the misclassified one with the lowest score is kept.
 
     Attributes:
         known: The detector that is followed, with its threshold; not part of the settings.
@@ -99,48 +99,48 @@ class AdaptiveGradient(Guarded):
             rows = best.flagged(self.threshold)
             if not len(rows):
                 break
-            start = _starts(clean, rows, run, self.epsilon).to(images.device)
-            heavy = torch.from_numpy(weights.now[rows]).to(images)
-            fooled = np.zeros(len(rows), dtype=bool)
-            for found in self.path(pulls, images[rows], labels[rows], start, heavy):
-                pixels = rounded_within_box(found, clean.pixels[rows], self.epsilon)
+            fooled = np.zeros(len(clean), dtype=bool)
+            now = self._start(clean, rows, run, images)
+            for _ in range(self.steps):
+                pull = pulls(now, labels[rows])
+                now = self.step(pull, now, images[rows], torch.from_numpy(weights.now[rows]))
+                pixels = rounded_within_box(now, clean.pixels[rows], self.epsilon)
                 verdict = judge.verdict(self.guard, pixels, networks.batch_size)
-                fooled |= best.offer(rows, pixels, verdict, clean.labels[rows])
-            queries[rows] += 2 * self.steps
-            weights.learn(rows, fooled)
+                fooled[rows] |= best.offer(rows, pixels, verdict, clean.labels[rows])
+                queries[rows] += 2
+                left = np.isin(rows, best.flagged(self.threshold))
+                rows, now = rows[left], now[torch.from_numpy(left)]
+                if not len(rows):
+                    break
+            weights.learn(rows, fooled[rows])
         return Altered(best.pixels, queries)
 
-    def path(
-        self, pulls: Pulls, images: Tensor, labels: Tensor, start: Tensor, weights: Tensor
-    ) -> Iterator[Tensor]:
-        """The images after each step, float32 (N, 3, H, W) in [0, 1].
+    def _start(self, clean: Clean, rows: npt.NDArray[np.int64], run: int, images: Tensor) -> Tensor:
+        """Images of some rows, each at a random place in its box."""
+        generators = clean.generators(f"start {run}")
+        start = in_box([generators[row] for row in rows], clean.pixels.shape[1:], self.epsilon)
+        return torch.clamp(images[rows] + start.to(images.device), 0, 1)
+
+    def step(self, pull: Pull, now: Tensor, images: Tensor, weights: Tensor) -> Tensor:
+        """The images after one more step, float32 (N, 3, H, W) in [0, 1].
 
         Args:
-            pulls: Gives the gradients.
+            pull: The gradients at `now`.
+            now: Where the images are, (N, 3, H, W).
             images: Clean ones, (N, 3, H, W) in [0, 1].
-            labels: int64 (N,).
-            start: Change before the first step, within the box.
             weights: Weight of the detector in each image's sum, (N,); of no meaning otherwise.
         """
         low = (images - self.epsilon).clamp_min(0)
         high = (images + self.epsilon).clamp_max(1)
-        now = torch.clamp(images + start, low, high)
-        for _ in range(self.steps):
-            now = torch.clamp(now + self._step(pulls(now, labels), weights), low, high)
-            yield now
+        return torch.clamp(now + self._change(pull, weights.to(images)), low, high)
 
-    def _step(self, pull: Pull, weights: Tensor) -> Tensor:
+    def _change(self, pull: Pull, weights: Tensor) -> Tensor:
         length = self.relative_step * self.epsilon / self.steps
         if self.form == "sum":
             return length * weighted(pull, weights, self.threshold).sign()
         # A sign would not be orthogonal any more; the step has the length of one of signs.
         direction = orthogonal(pull)
         return length * math.sqrt(direction[0].numel()) * direction
-
-
-def _starts(clean: Clean, rows: npt.NDArray[np.int64], run: int, epsilon: float) -> Tensor:
-    generators = clean.generators(f"start {run}")
-    return in_box([generators[row] for row in rows], clean.pixels.shape[1:], epsilon)
 
 
 class Best:

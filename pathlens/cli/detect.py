@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -50,14 +51,59 @@ def attack(
         str | None, Option(help="Gradient through gates: straight-through, soft or hard.")
     ] = None,
     jpeg: Annotated[bool, Option("--jpeg", help="Attacked images encoded again, as well.")] = False,
+    adaptive: Annotated[
+        Path | None,
+        Option(
+            metavar="DETECTOR",
+            help="JSON file of a fitted detector that is to be evaded as well, by pgd-linf-8 (along "
+            "its gradient) or square-8 (by its scores).",
+        ),
+    ] = None,
+    through: Annotated[
+        Path | None,
+        Option(
+            metavar="DETECTOR",
+            help="With --adaptive: another one whose gradient is followed, for one without.",
+        ),
+    ] = None,
+    orthogonal: Annotated[
+        bool,
+        Option(
+            "--orthogonal",
+            help="With --adaptive: steps along one gradient at right angles to the other.",
+        ),
+    ] = False,
     seed: Annotated[int, Option(help="Of everything drawn by chance.", min=0)] = 0,
     batch_size: Annotated[int, Option(help="Images a forward pass.", min=1)] = 128,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Make attacked images or benign controls, and record them beside the clean ones."""
     from pathlens.attacking import attack as attack_and_record
+    from pathlens.attacking import attack_detector
     from pathlens.cli.choose import chosen_run
+    from pathlens.errors import PathLensError
 
+    if adaptive is not None:
+        if source is not None or jpeg:
+            raise PathLensError("--source and --jpeg do not go with --adaptive: leave them out.")
+        knowing = attack_detector(
+            chosen_run(run),
+            labels,
+            adaptive,
+            orthogonal=orthogonal,
+            through=through,
+            data=data,
+            images=images,
+            gates=gates,
+            seed=seed,
+            batch_size=batch_size,
+            device=device,
+        )
+        for altered, recording in knowing.values():
+            typer.echo(f"{altered.summary()} {recording.folder}")
+        return
+    if through is not None or orthogonal:
+        raise PathLensError("--through and --orthogonal need --adaptive: name a fitted detector.")
     made = attack_and_record(
         chosen_run(run),
         labels,
@@ -146,6 +192,13 @@ def evaluate(
     ] = None,
     detector: _Detectors = None,
     layer: _Layers = None,
+    family: Annotated[
+        list[str] | None,
+        Option(
+            metavar="SET=FAMILY",
+            help="Sets of one family are left out together; told by their names if not given.",
+        ),
+    ] = None,
     seed: Annotated[int, Option(help="Of the split, the bootstrap and the draws.", min=0)] = 0,
     seeds: Annotated[int, Option(help="Splits, to see how areas spread.", min=1)] = 1,
     out: Annotated[
@@ -162,6 +215,7 @@ def evaluate(
         baselines=baseline or (),
         detectors=detector,
         layers=layer,
+        families=_families(family or ()),
         seed=seed,
         seeds=seeds,
     )
@@ -171,6 +225,21 @@ def evaluate(
     if found.left_out:
         typer.echo(f"Left out: {found.left_out}.")
     typer.echo(f"Tables and figures: {folder}")
+
+
+def _families(given: Sequence[str]) -> dict[str, str]:
+    """Set to family, from "SET=FAMILY"."""
+    from pathlens.errors import PathLensError
+
+    found = {}
+    for text in given:
+        name, _, family = text.partition("=")
+        if not name or not family:
+            raise PathLensError(
+                f"--family {text} names no set and family: give them as in --family pgd-l2-0.5=l2."
+            )
+        found[name] = family
+    return found
 
 
 def _clean_recording(spec: Path | None) -> Path:

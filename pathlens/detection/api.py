@@ -152,6 +152,7 @@ def evaluate_recordings(
     baselines: Iterable[str | Path] = (),
     detectors: Sequence[str | Detector] | None = None,
     layers: Iterable[LayerSpec] | None = None,
+    families: Mapping[str, str] | None = None,
     seed: int = 0,
     seeds: int = 1,
     progress: bool = True,
@@ -165,6 +166,7 @@ def evaluate_recordings(
             beside it; called by the name of their folder.
         detectors: Names, or detectors; all for None.
         layers: Layers that detectors see; all for None.
+        families: As of `evaluate`: altered set to its family, where names do not tell it.
         seed: Seed of split, bootstrap and draws.
         seeds: How many splits.
         progress: Whether to show progress bars.
@@ -190,6 +192,7 @@ def evaluate_recordings(
         source,
         sets.recordings,
         benign=sets.benign,
+        families=families,
         detectors=detectors,
         baselines=codes,
         layers=layers,

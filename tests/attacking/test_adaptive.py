@@ -103,7 +103,15 @@ def test_weight_0_is_plain_pgd(network, digits, guard):
     attack = attack_of(guard, steps=6)
     victim = both(network).victim
     pulls = Watched(victim, images[:1]).pulls(guard)
-    *_, last = attack.path(pulls, images, labels, start, torch.zeros(len(clean)))
+
+    def after_six(weight):
+        now = (images + start).clamp(0, 1)
+        for _ in range(6):
+            now = attack.step(
+                pulls(now, labels), now, images, torch.full((len(clean),), float(weight))
+            )
+        return now
+
     plain = library.projected_gradient(
         victim,
         images,
@@ -114,9 +122,24 @@ def test_weight_0_is_plain_pgd(network, digits, guard):
         step_size=2.5 * EPSILON / 6,
         start=start,
     )
-    assert torch.allclose(last, plain, atol=1e-6)
-    *_, heavy = attack.path(pulls, images, labels, start, torch.full((len(clean),), 3.0))
-    assert not torch.allclose(heavy, plain, atol=1e-3)
+    assert torch.allclose(after_six(0), plain, atol=1e-6)
+    assert not torch.allclose(after_six(3), plain, atol=1e-3)
+
+
+def test_images_that_evade_are_left_alone_and_the_others_go_on(network, digits, guard):
+    clean, networks = some(digits, 0, 16), both(network)
+    short, long = (
+        attack_of(guard, steps=steps, runs=1, relative_step=2.5 * steps / 4).alter(clean, networks)
+        for steps in (4, 40)
+    )
+    early = evaded(network, guard, clean, short.pixels)
+    assert early.any()
+    assert not early.all()
+    assert torch.equal(long.pixels[early], short.pixels[early])
+    assert torch.equal(long.queries[early], short.queries[early])
+    assert (long.queries[early] <= 8).all()
+    assert (long.queries[~early] > 8).all()
+    assert evaded(network, guard, clean, long.pixels).sum() >= early.sum()
 
 
 def test_gradients_are_of_the_two_losses(network, digits, guard):

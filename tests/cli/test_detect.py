@@ -14,7 +14,7 @@ from pathlens.recording import open_recording
 
 pytest.importorskip("foolbox")
 
-LABELS = ("fgsm-24", "noise-4")
+LABELS = ("fgsm-24", "fgsm-12", "noise-4")
 
 
 def pathlens(*arguments):
@@ -99,6 +99,35 @@ def test_evaluation_writes_tables_and_figures_and_says_what_it_found(recordings,
     assert "AUROC" in done.output
 
 
+def test_a_family_of_its_own_is_left_out_alone(recordings, tmp_path):
+    for more, said_of in (((), False), (("--family", "fgsm-24=mine"), True)):
+        done = pathlens(
+            *("detect", "evaluate", recordings["clean"], "--out", tmp_path, *more),
+            *("--altered", recordings["fgsm-24"], "--altered", recordings["fgsm-12"]),
+            *("--detector", "soft-logistic"),
+        )
+        assert done.exit_code == 0, done.exception
+        matrix = pd.read_csv(tmp_path / "matrix.csv", keep_default_na=False)
+        assert ("all other attacks" in set(matrix["fitted_on"])) == said_of
+        pair = matrix[(matrix["fitted_on"] == "fgsm-12") & (matrix["altered"] == "fgsm-24")]
+        assert bool(pair["same_family"].iloc[0]) != said_of
+
+
+def test_an_attack_can_know_a_detector(place, recordings, fitted):
+    detector = recordings["clean"] / "detectors" / "likelihood.json"
+    done = pathlens(
+        *("detect", "attack", "pgd-linf-16", "square-16", "--run", "gated", "--images", 6),
+        *("--adaptive", detector, "--orthogonal"),
+    )
+    assert done.exit_code == 0, done.exception
+    for label in ("adaptive-16-likelihood-orthogonal", "adaptive-16-likelihood-search"):
+        folder = place / "runs" / "gated" / "recordings" / f"altered-{label}"
+        assert len(open_recording(folder).images) == 6
+        outcomes = pd.read_csv(place / "runs" / "gated" / "altered" / label / "adaptive.csv")
+        share = f"{outcomes['evaded'].mean():.1%} ["
+        assert f"{label}: fools network and detector together on {share}" in done.output
+
+
 def test_explain_says_which_layers_and_filters_give_an_image_away(place, recordings, fitted):
     attacked = open_recording(recordings["fgsm-24"]).images["image"]
     picture = place / "runs" / "gated" / "altered" / "fgsm-24" / attacked.iloc[0]
@@ -167,6 +196,12 @@ def test_detectors_that_cannot_be_used_are_left_out_of_an_explanation(
     [
         (("attack", "nonsense", "--run", "gated"), "Unknown attack or benign control"),
         (("attack", "noise-4", "--run", "plain"), "plain network"),
+        (("attack", "fgsm-8", "--adaptive", "x.json"), "'fgsm-8' cannot know a detector"),
+        (("attack", "pgd-l2-1", "--adaptive", "x.json"), "'pgd-l2-1' cannot know a detector"),
+        (("attack", "square-8", "--adaptive", "x.json", "--jpeg"), "do not go with --adaptive"),
+        (("attack", "square-8", "--orthogonal"), "need --adaptive"),
+        (("evaluate", "clean", "--family", "fgsm-24"), "names no set and family"),
+        (("evaluate", "clean", "--family", "fgsm=x"), "no altered set 'fgsm' that could be of a"),
         (("fit", "altered-noise-4"), "holds altered images"),
         (("fit", "clean", "--detector", "likelyhood"), "Unknown detector"),
         (("fit", "clean", "--false-alarms", "2"), "not between 0 and 1"),
