@@ -31,6 +31,13 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
+# The studies under analyses/ whose tables are missing, in order, each resumed where it stands:
+# make studies [WORK=FOLDER] [ONLY="NAME ..."] [FORCE=1]; LIST=1 only says what is missing.
+WORK ?= studies-work
+.PHONY: studies
+studies: $(STAMP)
+	$(BIN)/python analyses/studies.py $(WORK) $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force) $(if $(LIST),--list)
+
 # Re-made when the metadata changes. Editable, so that a change of the code needs no new install.
 # TORCH picks a build or version of torch, for example a CPU build where one can be had:
 # make demo TORCH='torch torchvision --index-url https://download.pytorch.org/whl/cpu'
