@@ -21,6 +21,7 @@ from pathlens.detection import (
     load_detector,
     save_detector,
 )
+from pathlens.detection.data import successful_attacks
 from pathlens.detection.detectors.combined import Combined
 from pathlens.detection.evaluation.metrics import threshold_at
 from pathlens.detection.evaluation.splits import FIT, TEST, THRESHOLD, split_sources
@@ -97,7 +98,7 @@ def sides(right: DetectionData, folders: Sequence[Path], seed: int) -> Sides:
     labels = right.images["label"].to_numpy(dtype=np.int64)
     parts = split_sources(labels, patterns.astype(np.int64), seed)
     fitted = set(names[parts == FIT].tolist())
-    shown = [_succeeded(one, fitted) for one in attacks]
+    shown = [successful_attacks(one, fitted) for one in attacks]
     threshold, test = right.take(parts == THRESHOLD), right.take(parts == TEST)
     return Sides(right.take(parts == FIT), threshold, test, joined(shown))
 
@@ -108,13 +109,6 @@ def _attacked(folder: Path) -> DetectionData:
             f"There is no recording {folder} to fit on: make it with `run.py WORK --sets 1`."
         )
     return detection_data(open_recording(folder))
-
-
-def _succeeded(data: DetectionData, sources: set[str]) -> DetectionData:
-    """Those of some sources that fool the network."""
-    wrong = data.images["label"].to_numpy(dtype=np.int64) != data.predictions
-    found = data.take(wrong & np.array([source in sources for source in data.sources]))
-    return replace(found, images=found.images[["image", "prediction"]])
 
 
 def guard(name: str, of: Sides, checkpoint: str, shares: Sequence[float], folder: Path) -> Guard:
@@ -129,7 +123,7 @@ def guard(name: str, of: Sides, checkpoint: str, shares: Sequence[float], folder
     """
     detector = detector_of(name)
     asked = {"images": of.fingerprint, "checkpoint": checkpoint, "shares": [*shares, INNOCENT]}
-    if _kept(folder).get("asked") != asked:
+    if _kept(folder).get("asked") != asked or not _of_settings(folder, detector):
         fitted = detector.fit(of.fit, of.attacked if detector.supervised else None)
         save_detector(folder, SavedDetector(detector, fitted, checkpoint))
         scores = fitted.score(of.threshold)
@@ -138,6 +132,15 @@ def guard(name: str, of: Sides, checkpoint: str, shares: Sequence[float], folder
     saved = load_detector(folder / f"{detector.name}.json", checkpoint)
     thresholds = _kept(folder)["thresholds"]
     return Guard(name, saved, {float(share): float(x) for share, x in thresholds.items()})
+
+
+def _of_settings(folder: Path, detector: Detector) -> bool:
+    """Whether what is kept was fitted with the settings that the detector has now."""
+    try:
+        kept = load_detector(folder / f"{detector.name}.json")
+    except PathLensError:
+        return False
+    return repr(kept.detector) == repr(detector)
 
 
 def _kept(folder: Path) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -28,7 +26,10 @@ from pathlens.recording import Recording
 from pathlens.runs import Run
 
 HERE = Path(__file__).resolve().parent
-SHARED = Path(os.environ.get("PATHLENS_SHARED", HERE.parents[2] / "shared")).resolve()
+sys.path.append(str(HERE.parent))
+
+from shared_work import CHECKPOINTS, borrowed, cifar10  # noqa: E402
+
 FLOATS = ("scores", "features", "logits")
 
 
@@ -59,12 +60,8 @@ def tables_of(study: dict[str, Any]) -> Path:
 def prepare(work: Path, study: dict[str, Any]) -> None:
     """Kept runs and the images, where the runs look for them."""
     for name in (study["network"], study["plain"]):
-        if not (work / "runs" / name).exists():
-            shutil.copytree(HERE.parent / "checkpoints" / name, work / "runs" / name)
-    images = work / "cifar10"
-    if not images.exists():
-        unpack = SHARED / "data" / "cifar10" / "unpack.py"
-        subprocess.run([sys.executable, unpack, images], check=True)
+        borrowed(CHECKPOINTS / name, work / "runs" / name)
+    cifar10(work / "cifar10")
     os.environ["PATHLENS_RUNS"] = str(work / "runs")
     os.chdir(work)  # the kept runs name their images "cifar10", for this folder
 

@@ -16,6 +16,7 @@ from pathlens.attacking.classifier import ImageClassifier, gradient_classifier, 
 from pathlens.attacking.watching import Watched
 from pathlens.datasets.loader import ImageLoader, centre
 from pathlens.detection import DetectionData, SavedDetector, detection_data
+from pathlens.errors import PathLensError
 from pathlens.recorder import planned_images
 from pathlens.recording import Recording
 from pathlens.training.evaluation import in_batches
@@ -60,6 +61,11 @@ class Subject:
         view = self.loaded.config.view
         loader = ImageLoader(planned, view, cache_bytes=0)
         batches = [loader.read(part) for part in in_batches(rows, BATCH)]
+        failed = [(planned.ids[row], why) for batch in batches for row, why in batch.failed]
+        if failed:
+            raise PathLensError(
+                f"The image {failed[0][0]} cannot be read ({failed[0][1]}): unpack the images again."
+            )
         pixels = torch.cat([centre(batch.canvas, view) for batch in batches])
         labels = torch.from_numpy(np.asarray(planned.labels)[rows])
         return Clean(pixels.contiguous(), labels, tuple(ids), seed)

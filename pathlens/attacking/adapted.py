@@ -40,7 +40,7 @@ def attack_detector(
             and not a weighted sum of both.
         through: As of `adaptive`.
         data: As of `alter`.
-        images: As of `alter`.
+        images: As of `adaptive`: images that the detector has not seen, where no ids are given.
         gates: As of `alter`.
         seed: As of `alter`.
         batch_size: Images a forward pass.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -42,7 +42,9 @@ class AdaptiveImages(AlteredImages):
     Attributes:
         outcomes: A row an image, from the files as they are, with hard gates and the detector in
             numpy: `image`, `source_image`, `fooled` (misclassified), `score` (the detector's),
-            `threshold`, `flagged` (score above threshold), `evaded` (misclassified and not flagged).
+            `threshold`, `flagged` (score above threshold), `evaded` (misclassified and not flagged),
+            `used` (whether the detector was fitted on the clean image or has its threshold from it;
+            missing where its file does not say).
     """
 
     outcomes: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -55,7 +57,19 @@ class AdaptiveImages(AlteredImages):
         return (
             f"{self.label}: fools network and detector together on {evaded / images:.1%} "
             f"[{float(low):.1%}, {float(high):.1%}] of {images:,} images (the network alone "
-            f"{fooled:.1%})."
+            f"{fooled:.1%}), {self._seen()}."
+        )
+
+    def _seen(self) -> str:
+        """How many of the images the detector has seen."""
+        used = self.outcomes["used"]
+        if used.isna().any():
+            return "and nothing says which of them the detector was fitted on"
+        if not used.any():
+            return "none of which the detector has seen"
+        return (
+            f"{int(used.sum()):,} of which the detector was fitted on or has its threshold from, so "
+            "that of others it may be another share"
         )
 
 
@@ -103,7 +117,8 @@ def adaptive(
         queries: Scores asked for at most, of form "search".
         data: As of `alter`.
         split: As of `alter`.
-        images: As of `alter`: give ids of test images only, where the detector was fitted on others.
+        images: As of `alter`; where no ids are given, images that neither the detector nor `through`
+            has seen (`SavedDetector.used`) are attacked, as far as there are any.
         correct_only: As of `alter`.
         seed: As of `alter`.
         out: Folder to write; `altered/<label>` in the run's folder if not given, the label being
@@ -125,6 +140,7 @@ def adaptive(
     target = _fitting(detector, loaded)
     followed = target if through is None else _fitting(through, loaded)
     attack = _attack(form, target, followed, loaded, epsilon, (steps, runs, queries))
+    known = planned_images(loaded, data, split, None).ids
     altered = alter(
         loaded.run,
         attack,
@@ -132,6 +148,7 @@ def adaptive(
         split=split,
         images=images,
         correct_only=correct_only,
+        leave_out=_used(known, target, followed),
         seed=seed,
         out=out,
         gates=gates,
@@ -197,7 +214,22 @@ def outcomes(
         threshold=threshold,
         flagged=flagged,
         evaded=fooled & ~flagged,
+        used=_used_of(detector, frame["source_image"]),
     )
+
+
+def _used(ids: Sequence[str], *detectors: SavedDetector) -> list[str]:
+    """Those of some images that any of the detectors is known to have seen."""
+    found = np.zeros(len(ids), dtype=np.bool_)
+    for saved in detectors:
+        if saved.used is not None:
+            found |= saved.used.holds(ids)
+    return [name for name, seen in zip(ids, found, strict=True) if seen]
+
+
+def _used_of(saved: SavedDetector, ids: pd.Series[str]) -> pd.Series:
+    seen = [pd.NA] * len(ids) if saved.used is None else saved.used.holds(ids)
+    return pd.Series(seen, dtype="boolean")
 
 
 def _fitting(given: str | Path | SavedDetector, loaded: LoadedRun) -> SavedDetector:

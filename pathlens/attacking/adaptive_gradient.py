@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ class Guarded:
     """An attack that knows a fitted detector beside its settings, which are plain values."""
 
     guard: SavedDetector
+    by_library: ClassVar[bool] = False
 
     def _remember(self, guard: SavedDetector) -> None:
         # Attacks are frozen, and their fields are what the folder's plan holds.

@@ -91,6 +91,11 @@ class Alteration(Protocol):
         ...
 
     @property
+    def by_library(self) -> bool:
+        """Whether the attack library makes it, which has to be installed then."""
+        ...
+
+    @property
     def norm(self) -> str:
         """The norm that it keeps small, "linf" or "l2"; "" for none."""
         ...

@@ -32,6 +32,7 @@ def alter(
     split: str | None = None,
     images: int | Iterable[str] | None = None,
     correct_only: bool = True,
+    leave_out: Iterable[str] = (),
     seed: int = 0,
     out: str | Path | None = None,
     source: str | Path | Run | None = None,
@@ -55,13 +56,14 @@ def alter(
         images: Size of a seeded, class-balanced subset of the images that the network gets right, or
             ids of images; all if not given. With the same seed a smaller subset is part of a larger.
         correct_only: Whether images that the network gets wrong when clean are left out.
+        leave_out: Ids of images that are not taken where `images` gives no ids and others are there.
         seed: Not negative; draws the subset and all random numbers of an image, which depend on
             its id only.
         out: Folder to write; `altered/<label>` in the run's folder if not given.
         source: Another run, plain or decoupled, whose network is attacked instead; `run` decides
             whether the images carry over.
         gates: How the attacked network decides its gates while gradients are taken,
-            "straight-through" (if not given) or "soft".
+            "straight-through" (if not given), "soft" or "hard" (no gradient through gates).
         batch_size: Images a forward pass.
         device: "cpu", "cuda", "mps".
         part_size: Images a part; a batch never straddles two parts.
@@ -92,6 +94,7 @@ def alter(
         split,
         images,
         correct_only=correct_only,
+        leave_out=leave_out,
         seed=seed,
         batch_size=batch_size,
     )

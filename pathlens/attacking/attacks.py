@@ -7,7 +7,7 @@ L-inf radii are floats in [0, 1] here and multiples of 1/255 in labels: `FastGra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class FastGradient:
     epsilon: float
     norm: Literal["linf"] = "linf"
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_box(self.epsilon)
@@ -69,6 +70,7 @@ class ProjectedGradient:
     relative_step: float = 2.5
     restarts: int = 1
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_box(self.epsilon) if self.norm == "linf" else check_ball(self.epsilon)
@@ -134,6 +136,7 @@ class DeepFool:
     norm: Literal["l2"] = "l2"
     epsilon: None = None
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
@@ -178,6 +181,7 @@ class CarliniWagner:
     norm: Literal["l2"] = "l2"
     epsilon: None = None
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count("searches", self.searches)
@@ -219,6 +223,7 @@ class Square:
     share: float = 0.8
     norm: Literal["linf"] = "linf"
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_box(self.epsilon)

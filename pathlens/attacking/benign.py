@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class SignNoise:
     epsilon: float
     norm: Literal["linf"] = "linf"
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_box(self.epsilon)
@@ -70,6 +71,7 @@ class Jpeg:
     norm: Literal[""] = ""
     epsilon: None = None
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 95 or self.quality != int(self.quality):
@@ -109,6 +111,7 @@ class Corruption:
     norm: Literal[""] = ""
     epsilon: None = None
     kind: Kind = _KIND
+    by_library: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.name not in CORRUPTIONS:

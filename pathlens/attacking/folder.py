@@ -47,7 +47,8 @@ COLUMNS = (
 _PARTS = ".parts"
 _PLAN = "plan.json"
 _LOCK = ".lock"
-_VERSIONS = "versions"
+_NOT_ASKED_FOR = ("versions", "clean_accuracy")
+"""What a plan says of how it was carried out; another device may round otherwise."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,8 @@ class AlteredFolder:
             write_json(begun, self.plan)
             return
         earlier = read_json(known)
-        other = [
-            key for key in self.plan if key != _VERSIONS and earlier.get(key) != self.plan[key]
-        ]
+        asked = [key for key in self.plan if key not in _NOT_ASKED_FOR]
+        other = [key for key in asked if earlier.get(key) != self.plan[key]]
         if other:
             raise PathLensError(
                 f"{self.folder} holds images that were altered otherwise (other {', '.join(other)}): "

@@ -59,6 +59,7 @@ def choose_images(
     images: int | Iterable[str] | None,
     *,
     correct_only: bool,
+    leave_out: Iterable[str] = (),
     seed: int,
     batch_size: int,
 ) -> ChosenImages:
@@ -71,6 +72,7 @@ def choose_images(
         split: Name of the split; "test" for None.
         images: Size of a seeded, class-balanced subset, or ids; all for None.
         correct_only: Whether images that the network gets wrong when clean are left out.
+        leave_out: Ids that are not taken, unless `images` names them or no others are allowed.
         seed: Draws the subset.
         batch_size: Images a forward pass.
 
@@ -86,6 +88,8 @@ def choose_images(
     predictions = _predictions(planned, loaded.config.view, judge, batch_size)
     correct = predictions == planned.labels
     allowed = np.flatnonzero(correct if correct_only else predictions >= 0)
+    if images is None or isinstance(images, (int, np.integer)):
+        allowed = _without(planned, allowed, frozenset(leave_out))
     rows = _chosen(planned, allowed, images, seed)
     if not len(rows):
         raise PathLensError(
@@ -93,6 +97,11 @@ def choose_images(
             "there is nothing to attack: give other images, or a better network."
         )
     return ChosenImages(planned, planned.labels, rows, correct, int((predictions >= 0).sum()))
+
+
+def _without(planned: ImageSplit, allowed: Ints, left_out: frozenset[str]) -> Ints:
+    others = [row for row in allowed if planned.ids[row] not in left_out]
+    return np.array(others, dtype=np.int64) if others else allowed
 
 
 def _chosen(

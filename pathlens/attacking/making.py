@@ -74,9 +74,8 @@ class Asked:
         self, chosen: ChosenImages, data: str, correct_only: bool, part_size: int
     ) -> dict[str, Any]:
         """All that decides what is in the folder, in plain JSON values."""
-        attack = self.alteration.kind == "attack"
         versions = {"pathlens": __version__, "torch": torch.__version__}
-        if attack and not isinstance(self.alteration, Reencoded):
+        if self.alteration.by_library:
             versions["library"] = library_version()
         return {
             "label": self.label,

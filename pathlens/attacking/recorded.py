@@ -121,6 +121,8 @@ def record_altered(
     out = run.folder / "recordings" / f"altered-{altered.label}"
     # Ids are the same whatever was done to an image, so that `record` could not tell.
     _require_same(out, altered)
+    # Nor does an interrupted recording say yet which images its parts are of: it has to look at them.
+    unmarked = not (out / ABOUT).is_file()
     recording = record(
         run,
         altered.folder,
@@ -128,6 +130,7 @@ def record_altered(
         columns=COLUMNS,
         batch_size=batch_size,
         device=device,
+        changed=unmarked,
         progress=progress,
     )
     mark_altered(recording, altered.config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class Reencoded:
 
     given: AlteredImages
     quality: int = 75
+    by_library: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         Jpeg(self.quality)

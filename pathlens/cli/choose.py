@@ -18,8 +18,8 @@ def chosen_run(spec: str | None) -> Run:
 
 
 def chosen_recording(spec: Path | None) -> Path:
-    """The recording at `spec`, or the newest one, which is said."""
+    """The recording at `spec`, or the newest one of clean images, which is said."""
     folder = find_recording(spec)
     if spec is None:
-        typer.echo(f"Recording {folder} (the newest).")
+        typer.echo(f"Recording {folder} (the newest of clean images).")
     return folder

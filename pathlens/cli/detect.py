@@ -26,6 +26,10 @@ _Layers = Annotated[
 ]
 
 
+_FEW = 80
+"""Clean images below which nothing can be evaluated either."""
+
+
 @detect.command()
 def attack(
     labels: Annotated[
@@ -120,6 +124,8 @@ def attack(
         table = recording.images
         wrong = (table["label"] != table["prediction"]).mean()
         typer.echo(f"{label}: {len(table):,} images, {wrong:.1%} misclassified: {recording.folder}")
+    if "clean" in made:
+        typer.echo(f'Next: pathlens detect fit "{made["clean"].folder}"')
 
 
 @detect.command()
@@ -134,25 +140,36 @@ def fit(
     false_alarms: Annotated[
         float, Option(help="Share of clean images that may be flagged, 0 to 1.")
     ] = 0.05,
+    hold_back: Annotated[
+        float,
+        Option(help="Share of clean images left alone, for attacks that know a detector; 0 to 1."),
+    ] = 0.2,
     out: Annotated[
         Path | None, Option(help="Folder to write; beside the recording if not given.")
     ] = None,
     seed: Annotated[int, Option(help="Draws the images to fit on.", min=0)] = 0,
 ) -> None:
-    """Fit detectors on half of the clean images, and fix their thresholds on the other half."""
+    """Fit detectors on some clean images, fix their thresholds on as many others."""
+    from pathlens.cli.choose import chosen_recording
     from pathlens.detection import fit as fit_detectors
 
     found = fit_detectors(
-        _clean_recording(recording),
+        chosen_recording(recording),
         detector or ("likelihood",),
         attacked=attacked or (),
         layers=layer,
         false_alarms=false_alarms,
+        hold_back=hold_back,
         out=out,
         seed=seed,
     )
     for name, saved in found.items():
         typer.echo(f"{name}: flags scores above {saved.threshold:.4g}.")
+        if saved.used is not None and len(saved.used) < _FEW:
+            typer.echo(
+                f"It was fitted on {len(saved.used)} images: so few give a guess and no threshold, and "
+                f"are too few to evaluate."
+            )
     typer.echo("Score any recording of the same network with `pathlens detect score`.")
 
 
@@ -184,7 +201,10 @@ def evaluate(
     recording: _Recording = None,
     altered: Annotated[
         list[Path] | None,
-        Option(help="Recording of altered images; all beside the clean one if not given."),
+        Option(
+            help="Recording of altered images; all beside the clean one if not given, but for attacks "
+            "that know a detector."
+        ),
     ] = None,
     baseline: Annotated[
         list[Path] | None,
@@ -206,9 +226,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Hold detectors against attacks on images that they have not seen, with benign controls."""
+    from pathlens.cli.choose import chosen_recording
     from pathlens.detection import evaluate_recordings
 
-    clean = _clean_recording(recording)
+    clean = chosen_recording(recording)
     found = evaluate_recordings(
         clean,
         altered,
@@ -239,24 +260,4 @@ def _families(given: Sequence[str]) -> dict[str, str]:
                 f"--family {text} names no set and family: give them as in --family pgd-l2-0.5=l2."
             )
         found[name] = family
-    return found
-
-
-def _clean_recording(spec: Path | None) -> Path:
-    """The recording at `spec`, or the newest one whose images were not altered, which is said."""
-    from pathlens.detection.sets import is_altered
-    from pathlens.errors import PathLensError
-    from pathlens.runs import find_recording
-
-    newest = find_recording(spec)
-    if spec is not None:
-        return newest
-    others = [path.parent for path in newest.parent.glob("*/recording.json")]
-    clean = [folder for folder in [newest, *others] if not is_altered(folder)]
-    if not clean:
-        raise PathLensError(
-            f"All recordings in {newest.parent} are of altered images: name one of clean images."
-        )
-    found = max(clean, key=lambda folder: (folder / "recording.json").stat().st_mtime)
-    typer.echo(f"Recording {found} (the newest of clean images).")
     return found

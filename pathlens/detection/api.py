@@ -8,19 +8,31 @@ from pathlib import Path
 
 import numpy as np
 
+from pathlens.analysis.results import join_notes
 from pathlens.analysis.source import Floats
-from pathlens.detection.data import DetectionData, detection_data, joined
+from pathlens.detection.data import (
+    DetectionData,
+    detection_data,
+    joined,
+    successful_attacks,
+)
 from pathlens.detection.detectors import Detector, find_detector
 from pathlens.detection.evaluation import Evaluation, evaluate
+from pathlens.detection.evaluation.families import is_adaptive
 from pathlens.detection.evaluation.metrics import threshold_at
 from pathlens.detection.saving import SavedDetector, load_detector, save_detector, write_scores
-from pathlens.detection.sets import altered_sets, require_clean
+from pathlens.detection.sets import AlteredSets, altered_sets, require_clean
+from pathlens.detection.sides import FIT, HELD_BACK, THRESHOLD, right_images, shared_out
+from pathlens.detection.used import UsedImages
 from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
 from pathlens.recording.reader import Recording, open_recording
 
 FALSE_ALARMS = 0.05
 """Share of clean images that may be flagged, unless something else is asked for."""
+
+HOLD_BACK = 0.2
+"""Share of clean images that fitting leaves alone, so that attacks on detectors find unseen ones."""
 
 FITTED = "detectors"
 """Folder of fitted detectors beside a recording."""
@@ -33,10 +45,11 @@ def fit(
     attacked: Iterable[str | Path | Recording] = (),
     layers: Iterable[LayerSpec] | None = None,
     false_alarms: float = FALSE_ALARMS,
+    hold_back: float = HOLD_BACK,
     out: str | Path | None = None,
     seed: int = 0,
 ) -> dict[str, SavedDetector]:
-    """Fit detectors on one half of the clean images, and fix their thresholds on the other.
+    """Fit detectors on some clean images, fix thresholds on as many others, and leave the rest alone.
 
     Args:
         recording: Clean images that the network was not trained on. Where labels are known,
@@ -44,11 +57,14 @@ def fit(
             user knows which of new images it gets right.
         detectors: Names (`DETECTORS`), or detectors with settings of their own.
         attacked: Recordings of attacked images for supervised detectors; of each those count that
-            were made of an image of the first half and are misclassified.
+            were made of an image that is fitted on and are misclassified.
         layers: Layers that detectors see, by number, name or glob; all for None.
         false_alarms: Share of new clean images that are flagged at most, 0 to 1.
+        hold_back: Share of the clean images that is neither fitted on nor fixes thresholds, from 0
+            to below 1: what `attack_detector` attacks, as success on images that a detector has seen
+            says little of others.
         out: Folder to write to; `detectors` beside the recording if not given.
-        seed: Draws the halves; images of one group stay together.
+        seed: Draws who goes where; images of one group stay together.
 
     Returns:
         The fitted detectors by name, which are written.
@@ -62,14 +78,19 @@ def fit(
         raise PathLensError(
             f"A share of false alarms of {false_alarms} is not between 0 and 1: give one such as 0.05."
         )
+    if not 0 <= hold_back < 1:
+        raise PathLensError(
+            f"A share of {hold_back} to hold back is not from 0 to below 1: give one such as 0.2, or 0."
+        )
     _require_seed(seed)
     wanted = _wanted(detectors)
     source = recording if isinstance(recording, Recording) else open_recording(recording)
     require_clean(source)
     chosen = None if layers is None else list(layers)
     clean = detection_data(source, chosen)
-    first = _first_half(clean, seed)
-    half, other = _right(clean.take(first)), clean.take(~first)
+    sides = shared_out(clean, hold_back, seed)
+    half, other = right_images(clean.take(sides == FIT)), clean.take(sides == THRESHOLD)
+    used = UsedImages.of(clean.sources[sides != HELD_BACK])
     attacks = _attacked(source, attacked, chosen, set(half.sources.tolist()))
     checkpoint = str(source.manifest.get("checkpoint", ""))
     found = {}
@@ -81,7 +102,7 @@ def fit(
                 f"{len(other)} clean images fix no threshold for {false_alarms:.2%} false alarms: give "
                 f"{int(np.ceil(1 / false_alarms)) - 1} of them at least, or allow more."
             )
-        found[detector.name] = SavedDetector(detector, fitted, checkpoint, threshold)
+        found[detector.name] = SavedDetector(detector, fitted, checkpoint, threshold, used)
     folder = source.folder / FITTED if out is None else Path(out)
     for saved in found.values():
         save_detector(folder, saved)
@@ -161,7 +182,9 @@ def evaluate_recordings(
 
     Args:
         clean: Recording of clean images.
-        altered: Recordings of altered images; those that lie beside the clean one if not given.
+        altered: Recordings of altered images; those that lie beside the clean one if not given, but
+            for attacks that know a detector. These stopped at the threshold of one that was fitted
+            before, and an area of the same detector fitted anew would say little of it.
         baselines: Clean recordings of other codes of the same images, each with its altered ones
             beside it; called by the name of their folder.
         detectors: Names, or detectors; all for None.
@@ -177,7 +200,8 @@ def evaluate_recordings(
     _require_seed(seed)
     source = clean if isinstance(clean, Recording) else open_recording(clean)
     require_clean(source)
-    sets = altered_sets(source, None if altered is None else [Path(each) for each in altered])
+    named = None if altered is None else [Path(each) for each in altered]
+    sets, notes = _judged(altered_sets(source, named), source, named is not None)
     codes: dict[str, tuple[Recording, Mapping[str, Recording]]] = {}
     for folder in baselines:
         code = open_recording(folder)
@@ -188,7 +212,7 @@ def evaluate_recordings(
                 "the folders."
             )
         codes[name] = (code, altered_sets(code).recordings)
-    return evaluate(
+    found = evaluate(
         source,
         sets.recordings,
         benign=sets.benign,
@@ -200,6 +224,24 @@ def evaluate_recordings(
         seeds=seeds,
         progress=progress,
     )
+    return replace(found, left_out=join_notes([*notes, found.left_out]))
+
+
+def _judged(found: AlteredSets, clean: Recording, named: bool) -> tuple[AlteredSets, list[str]]:
+    """The sets that say what a detector is worth, and why others do not."""
+    adaptive = [] if named else [label for label in found.recordings if is_adaptive(label)]
+    kept = {label: one for label, one in found.recordings.items() if label not in adaptive}
+    if not kept:
+        raise PathLensError(
+            f"All altered recordings beside {clean.folder} are of attacks that know a detector, whose "
+            "own success rates say what it is worth: make others, or name these as altered."
+        )
+    notes = [
+        f"{label}, made against one fitted detector and stopped at its threshold; see its own success "
+        "rate"
+        for label in adaptive
+    ]
+    return AlteredSets(kept, found.benign), notes
 
 
 def _require_seed(seed: int) -> None:
@@ -224,31 +266,6 @@ def _wanted(detectors: str | Detector | Sequence[str | Detector]) -> list[Detect
     return found
 
 
-def _right(data: DetectionData) -> DetectionData:
-    """The images that the network gets right; all where labels are not known."""
-    if "label" not in data.images or data.images["label"].isna().any():
-        return data
-    return data.take(data.images["label"].to_numpy(dtype=np.int64) == data.predictions)
-
-
-def _first_half(data: DetectionData, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Which images are fitted on: half of the groups of each predicted class, or of all images."""
-    group = data.sources
-    if "group" in data.images:
-        given = data.images["group"].fillna("").to_numpy(dtype=object)
-        group = np.where(given != "", given, group)
-    _, first, member = np.unique(group, return_index=True, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    taken = np.zeros(len(first), dtype=np.bool_)
-    spare = 0
-    for label in np.unique(data.predictions[first]):
-        groups = rng.permutation(np.flatnonzero(data.predictions[first] == label))
-        # Odd classes give the image in the middle to either side in turn.
-        half, spare = divmod(len(groups) + spare, 2)
-        taken[groups[:half]] = True
-    return np.asarray(taken[member])
-
-
 def _attacked(
     clean: Recording,
     attacked: Iterable[str | Path | Recording],
@@ -271,10 +288,7 @@ def _attacked(
                 "attacks succeeded: record the images in folders by class, as `pathlens detect attack` "
                 "does."
             )
-        known = np.array([each in sources for each in data.sources], dtype=np.bool_)
-        wrong = data.images["label"].to_numpy(dtype=np.int64) != data.predictions
-        kept = data.take(known & wrong)
-        parts.append(replace(kept, images=kept.images[["image", "prediction"]]))
+        parts.append(successful_attacks(data, sources))
     return joined(parts) if parts else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -237,6 +237,24 @@ def _joined_scores(parts: Sequence[DetectionData]) -> dict[str, Singles] | None:
 def _joined(values: Sequence[Singles | None]) -> Singles | None:
     present = [value for value in values if value is not None]
     return np.concatenate(present) if len(present) == len(values) else None
+
+
+def successful_attacks(data: DetectionData, sources: Collection[str]) -> DetectionData:
+    """The attacked images that are misclassified and were made of some clean images.
+
+    Args:
+        data: Attacked images, each with its label.
+        sources: Ids of the clean images.
+
+    Returns:
+        These, with the columns `image` and `prediction` alone, as attacks of several recordings have
+        not all the same others.
+    """
+    among = frozenset(sources)
+    known = np.array([each in among for each in data.sources], dtype=np.bool_)
+    wrong = data.images["label"].to_numpy(dtype=np.int64) != data.predictions
+    kept = data.take(known & wrong)
+    return replace(kept, images=kept.images[["image", "prediction"]])
 
 
 def require_layers(data: DetectionData, layers: LayerTable) -> None:

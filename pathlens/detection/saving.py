@@ -15,6 +15,7 @@ import pandas as pd
 from pathlens._version import __version__
 from pathlens.analysis.source import Floats
 from pathlens.detection.detectors import DETECTORS, Detector, Fitted, find_detector
+from pathlens.detection.used import UsedImages
 from pathlens.errors import PathLensError
 from pathlens.files import read_json, write_bytes, write_json, write_text
 from pathlens.layers import Layer, LayerTable
@@ -24,6 +25,7 @@ FORMAT = "pathlens-detector"
 SCORES = "detection_scores.csv"
 """Scores beside a recording; a row an image and detector."""
 
+_USED = "images.used"
 _COLUMNS = ["recording", "image", "detector", "score", "threshold", "flagged"]
 
 
@@ -36,12 +38,14 @@ class SavedDetector:
         fitted: What fitting found.
         checkpoint: SHA-256 of the checkpoint whose paths it was fitted on; "" if unknown.
         threshold: Score above which an image is flagged; None if it was not chosen.
+        used: Clean images that it was fitted on, or that fixed the threshold; None if unknown.
     """
 
     detector: Detector
     fitted: Fitted = field(repr=False)
     checkpoint: str = ""
     threshold: float | None = None
+    used: UsedImages | None = field(default=None, repr=False)
 
 
 def save_detector(folder: str | Path, saved: SavedDetector) -> Path:
@@ -60,7 +64,8 @@ def save_detector(folder: str | Path, saved: SavedDetector) -> Path:
     find_detector(saved.detector.name)
     target = Path(folder) / f"{saved.detector.name}.json"
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **saved.fitted.to_arrays())
+    used = {} if saved.used is None else {_USED: saved.used.hashes}
+    np.savez(buffer, allow_pickle=False, **saved.fitted.to_arrays(), **used)
     target.unlink(missing_ok=True)
     write_bytes(target.with_suffix(".npz"), buffer.getvalue())
     write_json(target, _described(saved))
@@ -101,8 +106,12 @@ def load_detector(source: str | Path, checkpoint: str | None = None) -> SavedDet
     try:
         detector = _with_settings(find_detector(str(about["detector"])), about["settings"])
         layers = LayerTable(Layer.from_json(entry) for entry in about["layers"])
-        fitted = detector.from_arrays(layers, _arrays(path.with_suffix(".npz")))
-        found = SavedDetector(detector, fitted, str(about["checkpoint"]), about["threshold"])
+        arrays = _arrays(path.with_suffix(".npz"))
+        # Files of earlier versions do not say it.
+        hashes = arrays.pop(_USED, None)
+        used = None if hashes is None else UsedImages(hashes)
+        fitted = detector.from_arrays(layers, arrays)
+        found = SavedDetector(detector, fitted, str(about["checkpoint"]), about["threshold"], used)
     except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
         raise PathLensError(
             f"{path} is no fitted detector or is damaged: fit it again with `pathlens detect fit`."

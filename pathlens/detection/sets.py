@@ -11,8 +11,9 @@ from pathlens.errors import PathLensError
 from pathlens.files import read_json, write_json
 from pathlens.recording.manifest import MANIFEST
 from pathlens.recording.reader import Recording, open_recording
+from pathlens.runs import ALTERED
 
-ABOUT = "altered.json"
+ABOUT = ALTERED
 """What was done to the images of a recording; lies beside its parts."""
 
 ATTACK, BENIGN = "attack", "benign"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,8 @@ from pathlens.datasets.loader import to_canvas
 from pathlens.detection.data import detection_data
 from pathlens.detection.detectors import DETECTORS
 from pathlens.detection.detectors.forest import Forest
-from pathlens.detection.saving import SavedDetector, save_detector
+from pathlens.detection.saving import SavedDetector, load_detector, save_detector
+from pathlens.detection.used import UsedImages
 from pathlens.errors import PathLensError
 from pathlens.training.loading import load_run
 from tests.attacking.conftest import both, snapshot
@@ -217,8 +220,6 @@ def make(run, detector, **settings):
 
 
 def test_outcomes_are_what_a_recording_of_the_folder_gives(runs, fitted, tmp_path):
-    from pathlens.detection.saving import load_detector
-
     for name, form in (("likelihood", "sum"), ("mahalanobis", "orthogonal")):
         found = make("gated", fitted / f"{name}.json", form=form, out=tmp_path / name)
         assert tuple(found.table.columns) == COLUMNS
@@ -290,6 +291,47 @@ def test_a_killed_attack_goes_on_and_gives_the_same_bytes(runs, fitted, tmp_path
         make("gated", fitted / "mahalanobis.json", out=tmp_path / "killed", **settings)
 
 
+SHORT = {"steps": 1, "runs": 1}
+
+
+def test_images_that_the_detector_has_seen_are_left_out(runs, fitted, digits, tmp_path):
+    saved = load_detector(fitted / "likelihood.json")
+    other = load_detector(fitted / "soft-logistic.json")
+    seen = replace(saved, used=UsedImages.of(digits.ids[:-8]))
+    found = make("gated", save_detector(tmp_path, seen), out=tmp_path / "out", **SHORT)
+    assert set(found.table["source_image"]) == set(digits.ids[-8:])
+    assert not found.outcomes["used"].any()
+    assert "none of which the detector has seen" in found.summary()
+    by_other = replace(other, used=UsedImages.of(digits.ids[-4:]))
+    both_seen = make("gated", seen, through=by_other, out=tmp_path / "through", **SHORT)
+    assert set(both_seen.table["source_image"]) == set(digits.ids[-8:-4])
+
+
+def test_the_summary_says_how_many_images_the_detector_has_seen(runs, fitted, digits, tmp_path):
+    saved = load_detector(fitted / "likelihood.json")
+    seen = replace(saved, used=UsedImages.of(digits.ids[:5]))
+    chosen = list(digits.ids[2:9])
+    named = make("gated", seen, images=chosen, out=tmp_path / "named", **SHORT)
+    assert sorted(named.table["source_image"]) == sorted(chosen)
+    by_image = dict(zip(named.outcomes["source_image"], named.outcomes["used"], strict=True))
+    assert [bool(by_image[name]) for name in chosen] == [True] * 3 + [False] * 4
+    assert "3 of which the detector was fitted on or has its threshold from" in named.summary()
+    every = replace(saved, used=UsedImages.of(load_dataset("digits").split("test").ids))
+    all_seen = make("gated", every, images=6, out=tmp_path / "all", **SHORT)
+    assert "6 of which the detector was fitted on" in all_seen.summary()
+    unsaid = make("gated", saved, images=6, out=tmp_path / "unsaid", **SHORT)
+    assert unsaid.outcomes["used"].isna().all()
+    assert "nothing says which of them the detector was fitted on" in unsaid.summary()
+
+
+@pytest.mark.parametrize("form", ["sum", "search"])
+def test_adaptive_attacks_need_no_library(runs, fitted, tmp_path, no_library, form):
+    settings = {"images": 3, "queries": 2, **SHORT}
+    found = make("gated", fitted / "likelihood.json", form=form, out=tmp_path / "out", **settings)
+    assert len(found.table) == 3
+    assert "library" not in found.config["versions"]
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -314,10 +356,6 @@ def test_bad_input_gets_one_clear_sentence(runs, fitted, tmp_path, settings, sen
 
 
 def test_a_detector_must_have_a_threshold_and_be_of_the_checkpoint(runs, fitted, tmp_path):
-    from dataclasses import replace
-
-    from pathlens.detection.saving import load_detector
-
     saved = load_detector(fitted / "likelihood.json")
     for threshold in (None, float("inf")):
         with pytest.raises(PathLensError, match="likelihood has no threshold"):

@@ -10,13 +10,14 @@ from pathlens.attacking import (
     DeepFool,
     Jpeg,
     ProjectedGradient,
+    Square,
     alter,
     open_altered,
     reencode,
 )
 from pathlens.attacking.classifier import ImageClassifier, in_unit_range
 from pathlens.attacking.folder import COLUMNS, AlteredFolder
-from pathlens.attacking.images import with_centre
+from pathlens.attacking.images import ChosenImages, with_centre
 from pathlens.datasets import load_dataset
 from pathlens.datasets.loader import View, centre, normalise, to_canvas
 from pathlens.errors import PathLensError
@@ -228,3 +229,35 @@ def test_without_the_library_benign_controls_work_and_attacks_say_what_to_instal
     assert len(make(runs, "noise-2", out=tmp_path / "noise").table) == 20
     with pytest.raises(PathLensError, match=r"pathlens\[detection\]"):
         make(runs, "fgsm-8", out=tmp_path / "fgsm")
+
+
+def test_what_the_library_does_not_make_needs_none_and_names_none(
+    runs, attacked, tmp_path, no_library
+):
+    search = make(runs, Square(8 / 255, queries=3), images=4, out=tmp_path / "square")
+    again = reencode(attacked, data="digits", out=tmp_path / "jpeg", progress=False)
+    for one in (search, again):
+        assert "library" not in one.config["versions"]
+    assert attacked.config["versions"]["library"].startswith("foolbox ")
+
+
+def test_images_to_leave_out_are_left_out_unless_named_or_all_that_there_are(
+    runs, attacked, tmp_path
+):
+    first = list(attacked.table["source_image"])
+    others = make(runs, "noise-8", leave_out=first, out=tmp_path / "others")
+    assert len(others.table) == 20
+    assert set(others.table["source_image"]).isdisjoint(first)
+    named = make(runs, "noise-8", images=first[:3], leave_out=first, out=tmp_path / "named")
+    assert sorted(named.table["source_image"]) == sorted(first[:3])
+    everything = load_dataset("digits").split("test").ids
+    same = make(runs, "noise-8", leave_out=everything, out=tmp_path / "same")
+    assert list(same.table["source_image"]) == first
+
+
+def test_another_device_s_last_digit_of_the_accuracy_is_no_other_plan(runs, tmp_path, monkeypatch):
+    out = tmp_path / "noise"
+    before = make(runs, "noise-8", out=out)
+    accuracy = property(lambda self: before.config["clean_accuracy"] - 1e-3)
+    monkeypatch.setattr(ChosenImages, "clean_accuracy", accuracy)
+    assert make(runs, "noise-8", out=out).config == before.config

@@ -11,6 +11,7 @@ from pathlens.attacking import SignNoise, attack
 from pathlens.attacking.folder import AlteredFolder
 from pathlens.detection import altered_sets, detection_data
 from pathlens.errors import PathLensError
+from pathlens.recording import open_recording
 from tests.attacking.conftest import snapshot
 
 FEW = {"images": 12, "progress": False}
@@ -151,3 +152,29 @@ def test_other_images_under_the_same_label_are_not_taken_for_those_recorded(run)
         attack(run, "noise-4", seed=1, **FEW)
     shutil.rmtree(made.folder)
     assert len(attack(run, "noise-4", seed=1, **FEW)["noise-4"]) == 12
+
+
+def test_parts_recorded_of_other_images_before_a_kill_are_made_again(run, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(recorded, "mark_altered", killed)
+        with pytest.raises(KeyboardInterrupt):
+            attack(run, "noise-4", **FEW)
+    shutil.rmtree(run / "altered" / "noise-4")
+    found = attack(run, "noise-4", seed=1, images=list(_sources(run, "noise-4")), progress=False)
+    fresh = recorded.record(
+        run,
+        run / "altered" / "noise-4",
+        out=run / "fresh",
+        columns=recorded.COLUMNS,
+        progress=False,
+    )
+    np.testing.assert_array_equal(found["noise-4"].logits(), fresh.logits())
+    assert found["noise-4"].hash == fresh.hash
+
+
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+def _sources(run, label):
+    return open_recording(run / "recordings" / f"altered-{label}").images["source_image"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 
 import numpy as np
@@ -11,13 +12,15 @@ from pathlens.detection import (
     detection_data,
     evaluate_recordings,
     fit,
+    load_detector,
     read_scores,
     score,
 )
-from pathlens.detection.api import _first_half
 from pathlens.detection.detectors.likelihood import Likelihood
 from pathlens.detection.detectors.logistic import Logistic
 from pathlens.detection.sets import mark_altered
+from pathlens.detection.sides import FIT, HELD_BACK, THRESHOLD, shared_out
+from pathlens.detection.used import UsedImages
 from pathlens.errors import PathLensError
 from pathlens.recording import open_recording, write_recording
 from tests.detection.evaluation_world import altered_recording, clean_recording
@@ -64,14 +67,14 @@ def test_clean_images_are_rarely_flagged_and_attacked_ones_often(made, tmp_path)
         assert (attacked[wrong] > threshold).mean() > 0.6
 
 
-def halves(recording, seed=0):
-    """Which images are fitted on, whether right or wrong."""
-    return _first_half(detection_data(recording), seed)
+def side(recording, which, hold_back=0.2, seed=0):
+    """Which images are on a side, whether right or wrong."""
+    return shared_out(detection_data(recording), hold_back, seed) == which
 
 
-def test_the_threshold_lets_at_most_the_share_of_the_other_half_pass(made, tmp_path):
+def test_the_threshold_lets_at_most_its_share_of_the_other_images_pass(made, tmp_path):
     found = fit(made["clean"], "likelihood", false_alarms=0.05, out=tmp_path)["likelihood"]
-    other = detection_data(made["clean"]).take(~halves(made["clean"]))
+    other = detection_data(made["clean"]).take(side(made["clean"], THRESHOLD))
     assert (other.images["label"] != other.images["prediction"]).any()
     scores = found.fitted.score(other)
     allowed = int(0.05 * (len(scores) + 1))
@@ -79,17 +82,47 @@ def test_the_threshold_lets_at_most_the_share_of_the_other_half_pass(made, tmp_p
     assert (scores >= found.threshold).sum() == allowed
 
 
-def test_half_of_the_images_of_every_class_is_fitted_on_if_they_are_right(made, tmp_path):
+@pytest.mark.parametrize(("hold_back", "share"), [(0.0, 0.5), (0.2, 0.4), (0.5, 0.25)])
+def test_a_share_of_every_class_is_fitted_on_if_right(made, tmp_path, hold_back, share):
     log = []
     for seed in (0, 0, 1):
-        fit(made["clean"], [spying(Likelihood, log)], out=tmp_path, seed=seed)
-    table, first = made["clean"].images, halves(made["clean"])
+        settings = {"hold_back": hold_back, "out": tmp_path, "seed": seed, "false_alarms": 0.1}
+        fit(made["clean"], [spying(Likelihood, log)], **settings)
+    table, first = made["clean"].images, side(made["clean"], FIT, hold_back)
     right = table["label"] == table["prediction"]
     seen, again, other = log
     assert seen == again != other
     assert seen == set(table["image"][right & first])
     counts = table[first].groupby("prediction").size()
-    np.testing.assert_allclose(counts, table.groupby("prediction").size() / 2, atol=0.5)
+    np.testing.assert_allclose(counts, table.groupby("prediction").size() * share, atol=1)
+    held = side(made["clean"], HELD_BACK, hold_back)
+    assert abs(held.sum() - hold_back * len(table)) < 1
+    assert abs(first.sum() - side(made["clean"], THRESHOLD, hold_back).sum()) <= 1
+
+
+def test_a_fitted_detector_remembers_what_it_has_seen_and_nothing_else(made, tmp_path):
+    given = {"attacked": [made["fgsm-8"]], "out": tmp_path, "hold_back": 0.3}
+    found = fit(made["clean"], ["likelihood", "logistic"], **given)
+    ids = made["clean"].images["image"].to_numpy()
+    held = side(made["clean"], HELD_BACK, 0.3)
+    assert held.sum() == 120
+    for name, saved in found.items():
+        np.testing.assert_array_equal(saved.used.holds(ids), ~held)
+        again = load_detector(tmp_path / f"{name}.json")
+        np.testing.assert_array_equal(again.used.holds(ids), ~held)
+    everything = fit(made["clean"], out=tmp_path, hold_back=0)["likelihood"]
+    assert everything.used.holds(ids).all()
+
+
+def test_a_set_of_images_holds_its_own_and_no_others():
+    names = [f"test/cät {i}/{i}.png" for i in range(300)]
+    used = UsedImages.of([*names[:200], *names[:50]])
+    assert len(used) == 200
+    assert used.holds(names).tolist() == [i < 200 for i in range(300)]
+    assert not UsedImages.of([]).holds(names).any()
+    assert used.holds([]).shape == (0,)
+    digest = hashlib.blake2b(b"a", digest_size=8).digest()
+    assert UsedImages.of(["a"]).hashes.tolist() == [int.from_bytes(digest, "little")]
 
 
 @pytest.mark.parametrize("some_without", [False, True])
@@ -99,13 +132,16 @@ def test_images_of_one_group_stay_together(tmp_path, some_without):
     if some_without:
         given.images.loc[:79, "group"] = ""
     log = []
-    fit(written(tmp_path / "grouped", given), [spying(Likelihood, log)], out=tmp_path / "out")
+    whole = written(tmp_path / "grouped", given)
+    saved = fit(whole, [spying(Likelihood, log)], out=tmp_path / "out")["likelihood"]
     grouped = given.images[given.images["group"] != ""]
     inside = grouped["image"].isin(log[0]).groupby(grouped["group"]).mean()
     assert set(inside) == {0.0, 1.0}
+    seen = saved.used.holds(grouped["image"])
+    assert set(pd.Series(seen).groupby(grouped["group"].to_numpy()).mean()) == {0.0, 1.0}
 
 
-def test_supervised_detectors_see_successful_attacks_on_the_first_half_only(made, tmp_path):
+def test_supervised_detectors_see_successful_attacks_on_images_fitted_on_only(made, tmp_path):
     log = []
     folder = made["fgsm-8"].folder
     fit(made["clean"], [spying(Logistic, log)], attacked=[folder], out=tmp_path)
@@ -161,6 +197,8 @@ def test_chosen_layers_alone_are_fitted(made, tmp_path):
         ({"detectors": ["votes", "votes"]}, "'votes' is asked for twice"),
         ({"false_alarms": 0.0}, "not between 0 and 1"),
         ({"false_alarms": 1.0}, "not between 0 and 1"),
+        ({"hold_back": 1.0}, "1.0 to hold back is not from 0 to below 1"),
+        ({"hold_back": -0.1}, "-0.1 to hold back is not from 0 to below 1"),
         ({"false_alarms": 0.001}, "fix no threshold for 0.10% false alarms: give 999"),
         ({"seed": -1}, "seed -1 is negative"),
         ({"detectors": ["likelihood", "mahalanobis"]}, "record --with features"),
@@ -258,3 +296,40 @@ def test_a_recording_that_was_made_again_is_not_taken_for_the_old_one(made, tmp_
     assert not evaluate_recordings(
         place / "clean", detectors=["likelihood"], progress=False
     ).frame.empty
+
+
+def adaptive_set(folder, label="adaptive-8-likelihood"):
+    """An attack that knows a detector, recorded beside the others."""
+    given = altered_recording(clean_recording(400), label, 0.3)
+    found = written(folder / f"altered-{label}", given)
+    mark_altered(found, {"label": label, "kind": "attack"})
+    return found
+
+
+def test_attacks_that_know_a_detector_are_evaluated_only_if_named(made, tmp_path):
+    place = shutil.copytree(made["clean"].folder.parent, tmp_path / "recordings")
+    known = adaptive_set(place)
+    settings = {"detectors": ["likelihood", "logistic"], "progress": False}
+    found = evaluate_recordings(place / "clean", **settings)
+    plain = evaluate_recordings(made["clean"], **settings)
+    pd.testing.assert_frame_equal(found.frame, plain.frame)
+    pd.testing.assert_frame_equal(found.matrix, plain.matrix)
+    assert (
+        "adaptive-8-likelihood, made against one fitted detector and stopped at" in found.left_out
+    )
+    assert found.left_out.endswith(plain.left_out)
+    assert "adaptive" not in plain.left_out
+    beside = evaluate_recordings(place / "clean", baselines=[place / "clean"], **settings)
+    assert not beside.frame["altered"].str.startswith("adaptive").any()
+    named = evaluate_recordings(
+        place / "clean", [known.folder, place / "altered-fgsm-8"], **settings
+    )
+    assert {"adaptive-8-likelihood", "fgsm-8"} <= set(named.frame["altered"])
+    assert "stopped at its threshold" not in named.left_out
+
+
+def test_where_all_attacks_know_a_detector_it_is_told(made, tmp_path):
+    shutil.copytree(made["clean"].folder, tmp_path / "clean")
+    adaptive_set(tmp_path, "adaptive-8-votes-search")
+    with pytest.raises(PathLensError, match="attacks that know a detector, whose own success"):
+        evaluate_recordings(tmp_path / "clean", progress=False)

@@ -21,11 +21,26 @@ from pathlens.detection.saving import (
     save_detector,
     write_scores,
 )
+from pathlens.detection.used import UsedImages
 from pathlens.errors import PathLensError
 from pathlens.recording import open_recording, write_recording
 
 QUICK = {"forest": Forest(trees=5), "boosting": Boosting(rounds=5)}
 ALL = {k: v for k, v in (DETECTORS | QUICK).items() if k not in ("soft-forest", "soft-boosting")}
+
+
+def test_a_file_that_does_not_say_what_was_seen_still_loads(world, tmp_path):
+    fitted = Votes().fit(world.clean)
+    path = save_detector(tmp_path, SavedDetector(Votes(), fitted, "abc", 1.5))
+    with np.load(path.with_suffix(".npz")) as held:
+        assert set(held.files) == set(fitted.to_arrays())
+    found = load_detector(path)
+    assert found.used is None
+    seen = UsedImages.of(world.clean.images["image"])
+    again = load_detector(save_detector(tmp_path, replace(found, used=seen)))
+    assert again.used.holds(world.clean.images["image"]).all()
+    assert not again.used.holds(world.fresh.images["image"]).any()
+    np.testing.assert_array_equal(again.fitted.score(world.fresh), fitted.score(world.fresh))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,4 +1,5 @@
 import importlib
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pathlens.attacking import attack
 from pathlens.attacking.adaptive_gradient import AdaptiveGradient
 from pathlens.attacking.adaptive_search import AdaptiveSearch
-from pathlens.detection import detection_data
+from pathlens.datasets import load_dataset
+from pathlens.datasets.loader import ImageLoader
+from pathlens.detection import detection_data, find_detector
 from pathlens.errors import PathLensError
 
 pytest.importorskip("foolbox")
@@ -107,6 +111,18 @@ def test_images_are_read_in_the_order_asked_for(subject, world):
     assert (back.pixels.flip(0) == clean.pixels).all()
 
 
+def test_an_image_that_cannot_be_read_is_told(subject, world, monkeypatch):
+    original = ImageLoader.read
+
+    def fails(self, rows):
+        batch = original(self, rows)
+        return replace(batch, failed=[(rows[0], "truncated")])
+
+    monkeypatch.setattr(ImageLoader, "read", fails)
+    with pytest.raises(PathLensError, match=r"cannot be read \(truncated\)"):
+        subject.read(world.clean.ids, 0)
+
+
 def test_thresholds_flag_their_share_of_images_that_fix_them(study, subject, world):
     altered = subject.recording.folder.parent / "altered-fgsm-24"
     of = study.guards.sides(subject.right(), [altered], 0)
@@ -135,6 +151,25 @@ def test_detectors_are_kept_until_other_images_are_fitted_on(study, subject, wor
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     fewer = replace(of, fit=of.fit.take(range(len(of.fit) // 2)))
     assert made(fewer).fingerprint != first.fingerprint
+
+
+def test_detectors_of_other_settings_are_fitted_again(study, subject, tmp_path, monkeypatch):
+    altered = subject.recording.folder.parent / "altered-fgsm-24"
+    of = study.guards.sides(subject.right(), [altered], 0)
+
+    def made():
+        return study.guards.guard("soft-neighbours", of, "x", (0.1,), tmp_path)
+
+    def never(*_):
+        raise AssertionError("fitted again")
+
+    first = made()
+    usual = find_detector("soft-neighbours")
+    monkeypatch.setattr(study.guards, "save_detector", never)
+    assert made().fingerprint == first.fingerprint
+    monkeypatch.setattr(study.guards, "detector_of", lambda _: replace(usual, nearest=3))
+    with pytest.raises(AssertionError, match="fitted again"):
+        made()
 
 
 def test_attacks_to_fit_on_must_have_been_recorded(study, subject, tmp_path):
@@ -186,7 +221,7 @@ def test_the_table_counts_what_the_kept_images_show(study, settings, world, monk
         assert row.silent == np.mean(silent)
         assert row.both == np.mean(both)
         assert row.both_low <= row.both <= row.both_high
-        assert (clean.pixels.numpy().astype(int) - pixels).max() <= 24
+        assert np.abs(clean.pixels.numpy().astype(int) - pixels).max() <= 24
 
     def never(*_):
         raise AssertionError("a finished cell is made again")
@@ -261,3 +296,46 @@ def test_a_study_may_stand_anywhere(study, tmp_path, monkeypatch):
     assert study.run.read_study(tmp_path / "mine.toml") == {"seed": 7}
     monkeypatch.chdir(tmp_path)
     assert study.run.read_study("mine.toml") == {"seed": 7}
+
+
+@pytest.fixture
+def digits_folder(tmp_path):
+    """The digits' test images as files."""
+    split = load_dataset("digits").split("test")
+    for row, label in enumerate(split.labels):
+        path = tmp_path / "cifar10" / "test" / str(split.classes[label]) / f"{row:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(split.read(row)).save(path)
+    return tmp_path
+
+
+def test_sets_are_made_coded_and_evaluated(study, trained, digits_folder, monkeypatch):
+    for name in ("gated", "plain"):
+        made = shutil.ignore_patterns("altered", "recordings")
+        shutil.copytree(trained / name, digits_folder / "runs" / name, ignore=made)
+    monkeypatch.setenv("PATHLENS_RUNS", str(digits_folder / "runs"))
+    monkeypatch.setattr(study.run, "prepare", lambda work, study: None)
+    monkeypatch.setattr(study.run, "HERE", digits_folder)
+    (digits_folder / "mine.toml").write_text(MINE)
+    study.run.main(digits_folder, digits_folder / "mine.toml", 1, make=True)
+    found = pd.read_csv(digits_folder / "tables" / "gated" / "detection.csv")
+    assert set(found["altered"]) - {"clean", "clean, misclassified"} == {"fgsm-24"}
+    assert set(found.loc[found["detector"] == "likelihood", "code"]) == {"paths", "response"}
+    own = found[(found["altered"] == "fgsm-24") & (found["detector"] == "likelihood")]
+    assert own["n_altered"].nunique() == 1
+    assert not (digits_folder / "runs" / "gated" / "altered" / "noise-8").exists()
+
+
+MINE = """
+network = "gated"
+plain = "plain"
+seed = 0
+codes = ["response"]
+detectors = ["likelihood", "softmax"]
+[[set]]
+labels = ["fgsm-24"]
+images = 120
+[[set]]
+labels = ["noise-8"]
+images = 120
+"""

@@ -12,10 +12,11 @@ import pandas as pd
 from pathlens.analysis.source import Bits, Ints, PathData
 from pathlens.detection.data import DetectionData, detection_data, require_layers
 from pathlens.detection.evaluation.families import family_of
+from pathlens.detection.sets import ATTACK, BENIGN
 from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
 
-ATTACK, BENIGN, CLEAN = "attack", "benign", "clean"
+CLEAN = "clean"
 MISCLASSIFIED = "clean, misclassified"
 """What tables call the clean images that the network gets wrong."""
 

@@ -9,10 +9,11 @@ import pandas as pd
 
 from pathlens.analysis.source import Floats, Ints
 from pathlens.detection.data import DetectionData
-from pathlens.detection.evaluation.cells import ATTACK, CLEAN
+from pathlens.detection.evaluation.cells import CLEAN
 from pathlens.detection.evaluation.fitting import Trial
 from pathlens.detection.evaluation.metrics import Draws, Resamples, interval
 from pathlens.detection.evaluation.splits import FIT, TEST, THRESHOLD
+from pathlens.detection.sets import ATTACK
 
 PREDICTED, TRUE = "predicted", "true"
 

@@ -12,9 +12,10 @@ import pandas as pd
 from pathlens.analysis.baselines import OWN
 from pathlens.analysis.drawing import INK, empty_figure, house_style, new_figure, plain_text
 from pathlens.detection.detectors.registry import BASELINES
-from pathlens.detection.evaluation.cells import ATTACK, BENIGN, CLEAN
+from pathlens.detection.evaluation.cells import CLEAN
 from pathlens.detection.evaluation.combined import name_of
 from pathlens.detection.evaluation.fitting import ON_CLEAN, ON_OTHERS
+from pathlens.detection.sets import ATTACK, BENIGN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,6 +12,11 @@ _VARIANT = re.compile(
 )
 
 
+def is_adaptive(name: str) -> bool:
+    """Whether an altered set is, by its name, of an attack that knows a fitted detector."""
+    return re.match(rf"{ADAPTIVE}(?:[-_]|$)", name, re.IGNORECASE) is not None
+
+
 def family_of(name: str) -> str:
     """The family of an altered set by its name.
 
@@ -20,7 +25,7 @@ def family_of(name: str) -> str:
     "pgd-linf-8-jpeg" and "pgd-l2-0.5" are of the family "pgd". What begins with "adaptive" is of
     that family, whatever detector it evades.
     """
-    if re.match(rf"{ADAPTIVE}(?:[-_]|$)", name, re.IGNORECASE):
+    if is_adaptive(name):
         return ADAPTIVE
     while shorter := _VARIANT.sub("", name):
         if shorter == name:

@@ -15,7 +15,6 @@ from pathlens.analysis.baselines import OWN
 from pathlens.analysis.source import Bits, Ints
 from pathlens.detection.detectors.base import Detector
 from pathlens.detection.detectors.registry import BASELINES
-from pathlens.detection.evaluation.cells import ATTACK
 from pathlens.detection.evaluation.fitting import (
     ON_ALL,
     ON_CLEAN,
@@ -28,6 +27,7 @@ from pathlens.detection.evaluation.fitting import (
 )
 from pathlens.detection.evaluation.metrics import auroc
 from pathlens.detection.evaluation.splits import FIT
+from pathlens.detection.sets import ATTACK
 from pathlens.errors import PathLensError
 
 ALL = "all"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from pathlens.detection.evaluation.cells import ATTACK
 from pathlens.detection.evaluation.fitting import ON_OTHERS, ON_THIS
 from pathlens.detection.evaluation.lines import Line
+from pathlens.detection.sets import ATTACK
 
 COLUMNS = (
     *("code", "detector", "fitted_on", "altered", "same_family", "n_clean", "n_altered"),

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pathlens.detection.evaluation.cells import ATTACK, CLEAN
+from pathlens.detection.evaluation.cells import CLEAN
 from pathlens.detection.evaluation.fitting import ON_CLEAN
 from pathlens.detection.evaluation.metrics import Draws, interval
+from pathlens.detection.sets import ATTACK
 
 KEYS = ("code", "detector", "supervised", "fitted_on", "altered", "kind")
 RATES = ((1, 0.01), (5, 0.05))

@@ -8,9 +8,10 @@ import pandas as pd
 
 from pathlens.analysis.baselines import OWN
 from pathlens.analysis.results import plural
-from pathlens.detection.evaluation.cells import ATTACK, BENIGN, CLEAN, MISCLASSIFIED
+from pathlens.detection.evaluation.cells import CLEAN, MISCLASSIFIED
 from pathlens.detection.evaluation.fitting import ON_ALL, ON_CLEAN, ON_THIS
 from pathlens.detection.evaluation.leave_one_out import worst_cell
+from pathlens.detection.sets import ATTACK, BENIGN
 
 if TYPE_CHECKING:
     from pathlens.detection.evaluation.result import Evaluation

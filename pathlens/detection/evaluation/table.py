@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pathlens.analysis.source import Bits, Floats, Ints
-from pathlens.detection.evaluation.cells import ATTACK, CLEAN, MISCLASSIFIED
+from pathlens.detection.evaluation.cells import CLEAN, MISCLASSIFIED
 from pathlens.detection.evaluation.fitting import (
     ON_ALL,
     ON_CLEAN,
@@ -32,6 +32,7 @@ from pathlens.detection.evaluation.metrics import (
     threshold_at,
 )
 from pathlens.detection.evaluation.splits import TEST
+from pathlens.detection.sets import ATTACK
 
 Thresholds = Mapping[int, float]
 
