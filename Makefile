@@ -31,7 +31,7 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
-# The studies under analyses/ whose tables are missing, in order, each resumed where it stands:
+# The studies under analyses/ whose tables are missing or lack rows, in order, each resumed where it stands:
 # make studies [WORK=FOLDER] [ONLY="NAME ..."] [FORCE=1]; LIST=1 only says what is missing.
 WORK ?= studies-work
 .PHONY: studies

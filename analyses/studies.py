@@ -2,9 +2,10 @@
 
 Usage: PATHLENS_SHARED=../shared python analyses/studies.py [WORK] [--only NAME ...] [--force] [--list]
 
-A study is missing if one of the files that it makes is not beside it. Each gets a folder of its own in
-WORK (`studies-work` if not given), where trained networks and recordings stay, so that an interrupted
-study goes on when the same command is given again. A study that fails does not stop the others.
+A study is missing if one of the files that it makes is not beside it, and made in part if rows that it
+lists are not in its table. Each gets a folder of its own in WORK (`studies-work` if not given), where
+trained networks and recordings stay, so that an interrupted study goes on when the same command is given
+again. A study that fails does not stop the others; the exit code is 1 if one is not whole in the end.
 """
 
 from __future__ import annotations
@@ -17,8 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))
+
+from listed_rows import Listed  # noqa: E402
+
 ROOT = HERE.parent
 FILES = "{work}"
+RECORDING = "{study:path_structure}/runs/resnet20-cifar10-50/recordings/paths"
+
+
+DRAWS = "figure.py"
 
 
 @dataclass(frozen=True)
@@ -29,10 +38,13 @@ class Study:
         name: Its folder below this one.
         commands: What to run, in order: a script in its folder and its arguments. `{work}` stands for
             the study's own folder in WORK, `{study:NAME}` for that of another.
-        makes: Files in its folder that the commands make; one that is not there makes the study
-            missing.
+        makes: Files in its folder that the commands make; one that is not there or empty makes the
+            study missing.
         minutes: About how long it takes on one core.
         note: What has to be known before.
+        listed: Its rows, where it can be made in part.
+        one_each: Whether each command makes the file of `makes` at its place and nothing else, so that
+            those whose file is there are left out (but for figures).
     """
 
     name: str
@@ -40,18 +52,46 @@ class Study:
     makes: tuple[str, ...]
     minutes: int
     note: str = ""
+    listed: Listed | None = None
+    one_each: bool = False
 
     def missing(self) -> list[str]:
         """The files that are not there."""
-        return [name for name in self.makes if not (HERE / self.name / name).is_file()]
+        return [name for name in self.makes if not self._has(name)]
 
-    def calls(self, work: Path) -> list[list[str]]:
-        """The commands as they are run, with this Python."""
-        found = []
-        for script, *arguments in self.commands:
-            filled = [_filled(one, self.name, work) for one in arguments]
-            found.append([sys.executable, str(HERE / self.name / script), *filled])
-        return found
+    def absent(self) -> list[str]:
+        """Rows that are not there though the files are."""
+        if self.listed is None or self.missing():
+            return []
+        return self.listed.absent(HERE / self.name)
+
+    def state(self) -> str:
+        """What is there, in words."""
+        missing, absent = self.missing(), self.absent()
+        if missing:
+            return f"missing: {', '.join(missing)}"
+        if absent and self.listed is not None:
+            rows = len(self.listed.names(HERE / self.name))
+            return f"made in part ({rows - len(absent)} of {rows} rows)"
+        return "made"
+
+    def calls(self, work: Path, *, force: bool = True) -> list[list[str]]:
+        """The commands as they are run, with this Python; with `force` also those that are not due."""
+        commands = self.commands
+        if self.one_each and not force:
+            pairs = zip(commands, self.makes, strict=True)
+            commands = tuple(one for one, file in pairs if not self._has(file) or DRAWS in one[0])
+        return [self._call(one, work) for one in commands]
+
+    def _call(self, command: tuple[str, ...], work: Path) -> list[str]:
+        script, *arguments = command
+        runner = "bash" if script.endswith(".sh") else sys.executable
+        filled = [_filled(one, self.name, work) for one in arguments]
+        return [runner, str(HERE / self.name / script), *filled]
+
+    def _has(self, name: str) -> bool:
+        file = HERE / self.name / name
+        return file.is_file() and file.stat().st_size > 0
 
 
 def _filled(argument: str, name: str, work: Path) -> str:
@@ -69,6 +109,13 @@ STUDIES = (
         ("accuracy.csv", "path_swaps.csv", "layers.csv", "untrained.csv", "dynamic_by_depth.svg"),
         1500,
         "trains every network of the accuracy study",
+        listed=Listed("rows.toml", "row", "accuracy.csv", "row"),
+    ),
+    Study(
+        "road",
+        (("run.sh", FILES),),
+        ("runs.csv", "path_swaps.csv"),
+        60,
     ),
     Study(
         "recording",
@@ -85,6 +132,7 @@ STUDIES = (
             *("hierarchy.svg", "maps_depth.svg", "maps_networks.svg"),
         ),
         30,
+        listed=Listed("networks.toml", "network", "states.csv", "network"),
     ),
     Study(
         "planted",
@@ -146,10 +194,27 @@ STUDIES = (
     ),
     Study(
         "benchmarks",
-        (("training_step.py",), ("skipping/speed.py",), ("skipping/figure.py",)),
-        ("training_step.csv", "skipping/speed.csv", "skipping/speed.png"),
-        30,
-        "times, so nothing else may run; its README names the other benchmarks, one command each",
+        (
+            ("training_step.py",),
+            ("recording_speed.py", "--turns", "5", "--images", "1024"),
+            ("recording_size.py",),
+            ("report_time.py",),
+            ("neighbours.py",),
+            ("skipping/speed.py",),
+            ("skipping/figure.py",),
+            ("skipping/real.py", FILES),
+            ("maps.py", RECORDING),
+            ("associations.py", RECORDING, "--threads", "1", "--peers", "--limit", "120"),
+        ),
+        (
+            *("training_step.csv", "recording_speed.csv", "recording_size.csv"),
+            *("report_time.csv", "neighbours.csv", "skipping/speed.csv", "skipping/speed.png"),
+            *("skipping/real.csv", "maps.csv", "associations.csv"),
+        ),
+        120,
+        "times, so nothing else may run; the last two take a recording of path_structure from WORK, "
+        "and the last mlxtend and pysubgroup",
+        one_each=True,
     ),
     Study(
         "sum_up",
@@ -157,6 +222,7 @@ STUDIES = (
         ("sum_up.csv", "table.csv"),
         30,
         "takes runs that are not kept from the folder of accuracy, and its tables",
+        listed=Listed("rows.toml", "row", "sum_up.csv", "row"),
     ),
 )
 """The studies in the order in which they are made."""
@@ -179,41 +245,42 @@ def listing(studies: list[Study], work: Path) -> str:
     """Each study: what is missing, how long it takes, its commands."""
     lines = []
     for study in studies:
-        missing = study.missing()
-        state = f"missing: {', '.join(missing)}" if missing else "made"
-        lines.append(f"{study.name} ({study.minutes} minutes of one core): {state}")
+        lines.append(f"{study.name} ({study.minutes} minutes of one core): {study.state()}")
+        absent = study.absent()
+        lines += [f"  not in its table: {', '.join(absent)}"] if absent else []
         lines += [f"  note: {study.note}"] if study.note else []
-        lines += [f"    python {_shown(call)}" for call in study.calls(work)]
+        lines += [f"    {_shown(call)}" for call in study.calls(work)]
     return "\n".join(lines)
 
 
 def _shown(call: list[str]) -> str:
-    script, *arguments = call[1:]
-    path = Path(script)
-    return " ".join([str(path.relative_to(ROOT)), *arguments])
+    runner, script, *arguments = call
+    program = "bash" if runner == "bash" else "python"
+    return " ".join([program, str(Path(script).relative_to(ROOT)), *arguments])
 
 
-def make(study: Study, work: Path) -> bool:
+def make(study: Study, work: Path, *, force: bool) -> bool:
     """Run the commands of a study up to the first that fails; whether all went well."""
     (work / study.name).mkdir(parents=True, exist_ok=True)
     shared = os.environ.get("PATHLENS_SHARED", str(ROOT.parent / "shared"))
-    where = {**os.environ, "PATHLENS_SHARED": str(Path(shared).resolve()), "MPLBACKEND": "Agg"}
-    for call in study.calls(work):
-        print(f"{study.name}: python {_shown(call)}", flush=True)
+    places = {"PATHLENS_SHARED": str(Path(shared).resolve()), "PYTHON": sys.executable}
+    where = {**os.environ, **places, "MPLBACKEND": "Agg"}
+    for call in study.calls(work, force=force):
+        print(f"{study.name}: {_shown(call)}", flush=True)
         if subprocess.run(call, cwd=ROOT, env=where).returncode:
             return False
     return True
 
 
 def main(work: Path, only: list[str], *, force: bool) -> int:
-    """Make what is missing, or with `force` what is named; the exit code."""
-    failed = []
+    """Make what is missing, or with `force` what is named; the exit code, 1 if not all is whole."""
+    failed = False
     for study in chosen(only):
-        if not force and not study.missing():
-            print(f"{study.name}: made", flush=True)
-        elif not make(study, work):
-            failed.append(study.name)
-            print(f"{study.name}: failed; the same command goes on from here", flush=True)
+        well = (study.state() == "made" and not force) or make(study, work, force=force)
+        rows = f", without {', '.join(study.absent())}" if study.absent() else ""
+        how = "" if well else "failed, the same command goes on from here; "
+        print(f"{study.name}: {how}{study.state()}{rows}", flush=True)
+        failed = failed or not well or study.state() != "made"
     return 1 if failed else 0
 
 

@@ -9,7 +9,6 @@ resumed where it stands.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -20,19 +19,18 @@ from keep import keep
 import pathlens
 from pathlens.runs import Run
 
-HERE = Path(__file__).parent
-SHARED = Path(os.environ.get("PATHLENS_SHARED", HERE.parents[2] / "shared")).resolve()
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+from shared_work import SHARED, cifar10  # noqa: E402
 
 
 def folders(work: Path) -> dict[str, str]:
     """What stands for the names in braces; CIFAR-10 is unpacked first if need be."""
     data = SHARED / "data"
-    cifar = work / "cifar10-jpeg"
-    if not cifar.exists():
-        subprocess.run([sys.executable, data / "cifar10" / "unpack.py", cifar], check=True)
     return {
         "weights": str(data / "weights"),
-        "cifar10": str(cifar),
+        "cifar10": str(cifar10(work / "cifar10-jpeg")),
         "flowers128": str(data / "flowers128"),
         "tinyimagenet20_a": str(data / "tinyimagenet20_a"),
         "recipes": str(HERE / "recipes"),

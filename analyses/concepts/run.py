@@ -17,8 +17,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-SHARED = Path(os.environ.get("PATHLENS_SHARED", HERE.parents[2] / "shared")).resolve()
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+from shared_work import CHECKPOINTS, SHARED, borrowed, cifar10  # noqa: E402
+
 DATA = SHARED / "data"
 PATHLENS = Path(sys.executable).with_name("pathlens")
 CODES = ("response", "random")
@@ -43,13 +46,12 @@ def filled(value: Any, names: dict[str, str]) -> Any:
 
 def prepare(work: Path) -> None:
     """Kept runs, the folders that they name their data by, and the superclasses of CIFAR-10."""
-    shutil.copytree(HERE.parent / "checkpoints", work / "runs", dirs_exist_ok=True)
+    for kept in CHECKPOINTS.iterdir():
+        borrowed(kept, work / "runs" / kept.name)
     for name in ("tinyimagenet20_a", "flowers128"):
         if not (work / name).exists():
             (work / name).symlink_to(DATA / name)
-    if not (work / "cifar10").exists():
-        unpack = [sys.executable, DATA / "cifar10" / "unpack.py", work / "cifar10"]
-        subprocess.run(unpack, check=True)
+    cifar10(work / "cifar10")
     for kind in ("images", "masks"):
         flatten(DATA / "camvid" / kind, work / f"camvid_{kind}")
     from pathlens.analysis.classes.class_hierarchies import cifar10_hierarchy

@@ -20,6 +20,7 @@ from pathlens.analysis.drawing import (
     new_figure,
     plain_text,
 )
+from pathlens.files import write_bytes
 
 CODE_NAMES = {OWN: "paths", "response": "plain: thresholded responses", "random": "plain: random"}
 CODE_STYLES = {OWN: ("#0072B2", "o"), "response": ("#D55E00", "s"), "random": ("#888888", "x")}
@@ -28,7 +29,7 @@ COLUMNS = 4
 
 def save(figure: Figure, target: Path) -> None:
     """Write a figure as SVG."""
-    target.write_bytes(figure_bytes(figure, "svg", dpi=110))
+    write_bytes(target, figure_bytes(figure, "svg", dpi=110))
 
 
 def states_figure(states: pd.DataFrame) -> Figure:

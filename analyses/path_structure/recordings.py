@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
+import hashlib
 import sys
 from pathlib import Path
 
 import pathlens
-from pathlens.files import read_json, write_json
+from pathlens.files import file_hash
 from pathlens.recording import Recording
 from pathlens.runs import Run
 
-HERE = Path(__file__).parent
-SHARED = Path(os.environ.get("PATHLENS_SHARED", HERE.parents[2] / "shared")).resolve()
-CHECKPOINTS = HERE.parent / "checkpoints"
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+from shared_work import SHARED, cifar10  # noqa: E402
 
 
 def images_of(data: str, work: Path) -> Path:
     """Folder of the images of a data set; CIFAR-10 is unpacked first if need be."""
-    if data != "cifar10":
-        return SHARED / "data" / data
-    images = work / "cifar10"
-    if not images.exists():
-        unpack = [sys.executable, SHARED / "data" / "cifar10" / "unpack.py", images]
-        subprocess.run(unpack, check=True)
-    return images
-
-
-def borrowed(source: Path, work: Path, images: Path) -> Run:
-    """A copy of a finished run that nothing else writes into, told where its images are.
-
-    Args:
-        source: Folder of the run.
-        work: The working folder; the copy is `runs/NAME` in it.
-        images: Folder of the images that the run was trained on.
-    """
-    target = work / "runs" / source.name
-    if not (target / "result.json").exists():
-        target.mkdir(parents=True, exist_ok=True)
-        for name in ("checkpoint.pt", "config.json", "history.csv", "result.json"):
-            shutil.copy(source / name, target / name)  # the last one says that the copy is whole
-    config = read_json(target / "config.json")
-    if config["data"] != str(images):
-        write_json(target / "config.json", {**config, "data": str(images)})
-    return Run(target)
+    return cifar10(work / "cifar10") if data == "cifar10" else SHARED / "data" / data
 
 
 def own_paths(run: Run, images: Path, limit: int | None = None) -> Recording:
@@ -69,7 +43,7 @@ def plain_codes(
         rates: Training images on which rates and thresholds are taken.
         limit: Test images, all for None.
     """
-    name = f"{code}-{rates_from.name}{'' if limit is None else f'-{limit}'}"
+    name = coded_name(code, rates_from, rates) + ("" if limit is None else f"-{limit}")
     return pathlens.record(
         plain,
         images,
@@ -81,4 +55,12 @@ def plain_codes(
         rates_images=rates,
         thumbnails=False,
         progress=False,
+    )
+
+
+def coded_name(code: str, rates_from: Run, rates: int) -> str:
+    """Name of a recording of a code: other weights or other images behind its rates, another name."""
+    weights = file_hash(rates_from.checkpoint)
+    return (
+        f"{code}-{rates_from.name}-{hashlib.sha256(f'{weights} {rates}'.encode()).hexdigest()[:8]}"
     )

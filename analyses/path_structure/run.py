@@ -2,22 +2,24 @@
 
 Usage: PATHLENS_SHARED=../shared python analyses/path_structure/run.py WORK [NETWORK ...] [--limit N]
 
-Recordings lie in the folder WORK and are made once; so is each table of each network. Tables and figures
-of all networks that are there are then written beside this file (with --limit, a trial on N test images
-a network, into WORK/trial).
+Recordings lie in the folder WORK and are made once; so is each table of each network, until what decides
+it changes: networks.toml or a checkpoint. Tables of all networks are then written beside this file; a
+network that was not measured in WORK keeps its rows. With --limit, a trial on N test images a network is
+written into WORK/trial-N.
 """
 
 from __future__ import annotations
 
 import argparse
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from figures import clusters_figure, hierarchy_figure, maps_figure, save, states_figure
-from recordings import CHECKPOINTS, HERE, SHARED, borrowed, images_of, own_paths, plain_codes
+from recordings import HERE, images_of, own_paths, plain_codes
+from shared_work import CHECKPOINTS, SHARED, borrowed, check_names, write_table
 from tables import (
     class_path_rows,
     cluster_rows,
@@ -31,6 +33,7 @@ from tables import (
 
 from pathlens.analysis import cifar10_hierarchy
 from pathlens.analysis.baselines import OWN
+from pathlens.files import file_hash, read_json, write_json
 from pathlens.recording import Recording
 from pathlens.runs import Run
 
@@ -43,24 +46,41 @@ FIRST = "resnet20-cifar10-50"
 def main(work: Path, wanted: list[str], limit: int | None) -> None:
     """Measure what is missing, then write all tables and figures."""
     study = tomllib.loads((HERE / "networks.toml").read_text("utf-8"))
-    base = work if limit is None else work / "trial"
+    check_names(wanted, [network["name"] for network in study["network"]])
+    base = work if limit is None else work / f"trial-{limit}"
+    found = {
+        one["name"]: Found(base / "found" / one["name"], asked_of(one, study["settings"], limit))
+        for one in study["network"]
+    }
     for network in study["network"]:
         if not wanted or network["name"] in wanted:
             print(network["name"], flush=True)
-            measure(network, study["settings"], base, limit)
-    write(study, base, HERE if limit is None else base)
+            images = images_of(network["data"], work)
+            recordings = recorded(network, study["settings"], base, images, limit)
+            measure(network, study["settings"], recordings, found[network["name"]])
+    write(study, base, found, HERE if limit is None else base)
+
+
+def asked_of(
+    network: dict[str, Any], settings: dict[str, Any], limit: int | None
+) -> dict[str, Any]:
+    """All that decides a network's tables, in plain JSON values."""
+    names = (network["name"], network["plain"])
+    checkpoints = {name: file_hash(CHECKPOINTS / name / "checkpoint.pt") for name in names}
+    return {"network": network, "settings": settings, "limit": limit, "checkpoints": checkpoints}
 
 
 def measure(
-    network: dict[str, Any], settings: dict[str, Any], work: Path, limit: int | None
+    network: dict[str, Any],
+    settings: dict[str, Any],
+    recordings: tuple[Recording, dict[str, Recording]],
+    found: Found,
 ) -> None:
-    """Record one network and its codes, and make those of its tables that are not there."""
-    images = images_of(network["data"], work)
-    own, codes = recorded(network, settings, work, images, limit)
+    """Make those tables of one network that are not there."""
+    own, codes = recordings
     seed, few = settings["seed"], settings["images"]
     layers = network.get("maps", [own.layers[len(own.layers) - 1].index])
     everything = codes_of(own, codes)
-    found = _Found(work / "found" / network["name"])
     states = found.table("states", lambda: state_rows(everything, settings["equal_images"], seed))
     found.table("depth", lambda: depth_rows(states, seed))
     found.table("clusters", lambda: cluster_rows(own, codes, few, seed))
@@ -80,8 +100,10 @@ def recorded(
     limit: int | None,
 ) -> tuple[Recording, dict[str, Recording]]:
     """Recordings of the test images: paths, and the codes of the plain network by name."""
-    run = borrowed(CHECKPOINTS / network["name"], work, images)
-    plain = borrowed(CHECKPOINTS / network["plain"], work, images)
+    run, plain = (
+        borrowed(CHECKPOINTS / name, work / "runs" / name, images)
+        for name in (network["name"], network["plain"])
+    )
     rates = settings["rates_images"]
     codes = {
         code: plain_codes(plain, code, run, images, rates, limit) for code in settings["codes"]
@@ -97,12 +119,25 @@ def hierarchy_of(network: dict[str, Any]) -> Any:
     return None if named is None else SHARED / "data" / network["data"] / named
 
 
-class _Found:
-    """The tables of one network, each made once."""
+class Found:
+    """The tables of one network, each made once as long as the same is asked.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    Args:
+        folder: Where they are, each as NAME.csv with what was asked for it as NAME.json.
+        asked: All that decides them, in plain JSON values.
+    """
+
+    def __init__(self, folder: Path, asked: dict[str, Any]) -> None:
+        self.folder, self.asked = folder, asked
+
+    def has(self, name: str) -> bool:
+        """Whether a table was made as it is asked for now."""
+        asked = self.folder / f"{name}.json"
+        return asked.exists() and bool(read_json(asked) == self.asked)
+
+    def read(self, name: str) -> pd.DataFrame:
+        """A table that is there."""
+        return pd.read_csv(self.folder / f"{name}.csv")
 
     def table(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """A table: read if it is there, else made."""
@@ -112,42 +147,41 @@ class _Found:
         self, names: tuple[str, ...], make: Callable[[], tuple[pd.DataFrame, ...]]
     ) -> list[pd.DataFrame]:
         """Tables that are made together."""
-        places = [self.folder / f"{name}.csv" for name in names]
-        if not all(place.exists() for place in places):
-            for frame, place in zip(make(), places, strict=True):
-                beside = place.with_suffix(".part")
-                frame.to_csv(beside, index=False, lineterminator="\n")
-                beside.replace(place)
-        return [pd.read_csv(place) for place in places]
+        if not all(self.has(name) for name in names):
+            for name, frame in zip(names, make(), strict=True):
+                asked = self.folder / f"{name}.json"
+                asked.unlink(missing_ok=True)
+                write_table(frame, self.folder / f"{name}.csv")
+                write_json(asked, self.asked)  # the last one: it says that the table is whole
+        return [self.read(name) for name in names]
 
 
-def write(study: dict[str, Any], work: Path, target: Path) -> None:
+def write(study: dict[str, Any], work: Path, found: Mapping[str, Found], target: Path) -> None:
     """All tables, a file each, and the figures.
 
-    A network that was measured in another folder keeps its rows; maps are drawn where places are.
+    A network that was measured in another folder keeps its rows; maps are drawn where the places of all
+    their networks are.
     """
-    names = [network["name"] for network in study["network"]]
-    tables = {name: gathered(work, names, name, target) for name in TABLES}
+    tables = {name: gathered(found, name, target) for name in TABLES}
     for name, table in tables.items():
-        table.round(4).to_csv(target / f"{name}.csv", index=False, lineterminator="\n")
+        write_table(table.round(4), target / f"{name}.csv")
     save(states_figure(tables["states"]), target / "states.svg")
     save(clusters_figure(tables["clusters"]), target / "clusters.svg")
     save(hierarchy_figure(tables["hierarchy"]), target / "hierarchy.svg")
-    places = gathered(work, names, PLACES, None)
+    places = gathered(found, PLACES, None)
     for figure, panels in map_panels(places, tables["maps"], study).items():
         if len(panels):
-            save(maps_figure(panels, classes_of(work, names)), target / f"{figure}.svg")
+            save(maps_figure(panels, classes_of(work, list(found))), target / f"{figure}.svg")
 
 
-def gathered(work: Path, names: list[str], table: str, before: Path | None) -> pd.DataFrame:
-    """One table of all networks: what is found in `work`, else what the table in `before` says."""
+def gathered(found: Mapping[str, Found], table: str, before: Path | None) -> pd.DataFrame:
+    """One table of all networks: what is found of each, else what the table in `before` says."""
     old = None if before is None else before / f"{table}.csv"
     known = pd.read_csv(old) if old is not None and old.exists() else None
     frames = []
-    for name in names:
-        file = work / "found" / name / f"{table}.csv"
-        if file.exists():
-            frame = pd.read_csv(file)
+    for name, tables in found.items():
+        if tables.has(table):
+            frame = tables.read(table)
             frame.insert(0, "network", name)
             frames.append(frame)
         elif known is not None:
@@ -186,6 +220,8 @@ def map_panels(
             if here
         ]
     )
+    if set(networks["network"]) != cifar:
+        networks = networks.iloc[:0]
     return {"maps_depth": depth, "maps_networks": networks}
 
 

@@ -75,7 +75,7 @@ def cost(name: str, plain: str, *, routed: bool, folder: Path = ACCURACY) -> Mea
     table = pd.read_csv(folder / "accuracy.csv").set_index("row")
     asked = name if routed else plain
     if asked not in table.index:
-        reason = f"{asked} is not in the tables of the accuracy study: run its measure.py"
+        reason = f"{asked} is not in the tables of the accuracy study yet: run its measure.py"
         return missing((*COST, *SWAPS), reason)
     row = table.loc[asked]
     images = int(row["images"])

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from shared_work import write_table
+
 from pathlens.analysis.baselines import OWN
 
 BESIDE = ("bound", "beyond", "ami", "ami_last", "concept_phi", "dynamic")
 """Measures of which those of the plain network's codes at equal on-rates stand in the wide table."""
+
+SHOWN = {
+    "accuracy, %": ("accuracy", 100, 1),
+    "lost": ("lost", 100, 1),
+    "MACs, %": ("macs_share", 100, 1),
+    "gates on, %": ("gate_density", 100, 1),
+    "one path": ("lost_one_path", 100, 1),
+    "another class": ("lost_other_class", 100, 1),
+    "dynamic, %": ("dynamic", 100, 0),
+    "bits": ("bound_last", 1, 2),
+    "beyond number on": ("beyond_last", 1, 2),
+    "AMI, whole": ("ami", 1, 2),
+    "AMI, last": ("ami_last", 1, 2),
+    "φ of concepts": ("concept_phi", 1, 2),
+    "gain": ("concept_gain", 1, 2),
+    "AUROC": ("auroc", 1, 2),
+}
+"""Columns of the table in README.md: which of table.csv, times what, with how many digits."""
 
 
 def write_tables(
@@ -38,14 +61,9 @@ def write_tables(
         for measure in by_group[one]
     ]
     long = pd.DataFrame(found)
-    target.mkdir(parents=True, exist_ok=True)
-    _save(long, target / "sum_up.csv")
-    _save(wide(long), target / "table.csv")
+    write_table(long.round(4), target / "sum_up.csv")
+    write_table(wide(long).round(4), target / "table.csv")
     return long
-
-
-def _save(frame: pd.DataFrame, target: Path) -> None:
-    frame.round(4).to_csv(target, index=False, lineterminator="\n")
 
 
 def wide(long: pd.DataFrame) -> pd.DataFrame:
@@ -66,15 +84,18 @@ def wide(long: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The wide table as Markdown lines; an empty cell where there is no value."""
-    head = [str(column) for column in table.columns]
-    lines = [head, ["---"] * len(head)]
-    for row in table.itertuples(index=False):
-        lines.append([_cell(value) for value in row])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """The table of README.md: an empty cell where there is no value.
+
+    Args:
+        table: As table.csv has it.
+    """
+    lines = []
+    for row in table.to_dict("records"):
+        cells = [_cell(row.get(name), *how) for name, *how in SHOWN.values()]
+        lines.append([str(row["what"]), *cells])
+    head = [f"| {' | '.join(['row', *SHOWN])} |", "|---" * (1 + len(SHOWN)) + "|"]
+    return "\n".join([*head, *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if pd.isna(value) else f"{value:.3f}"
+def _cell(value: Any, factor: int, digits: int) -> str:
+    return "" if value is None or pd.isna(value) else f"{factor * value:.{digits}f}"

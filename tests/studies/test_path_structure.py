@@ -143,7 +143,7 @@ def test_share_of_the_same_class_is_that_of_a_loop(study, seed):
 
 
 def test_a_table_is_made_once_and_again_if_half_of_it_is_gone(study, tmp_path):
-    found, made = study.run._Found(tmp_path / "net"), []
+    found, made = study.run.Found(tmp_path / "net", {"seed": 0}), []
 
     def make():
         made.append(1)
@@ -152,9 +152,62 @@ def test_a_table_is_made_once_and_again_if_half_of_it_is_gone(study, tmp_path):
     found.tables(("one", "two"), make)
     _, two = found.tables(("one", "two"), make)
     assert (len(made), two["b"].tolist()) == (1, [2])
-    (tmp_path / "net" / "two.csv").unlink()
+    (tmp_path / "net" / "two.json").unlink()
     found.tables(("one", "two"), make)
     assert len(made) == 2
+
+
+def test_a_table_is_made_again_when_something_else_is_asked(study, tmp_path):
+    for turn, asked in enumerate(({"seed": 0}, {"seed": 1}, {"seed": 1, "limit": 200})):
+        found = study.run.Found(tmp_path, asked)
+        assert not found.has("one")
+        made = found.table("one", lambda turn=turn: pd.DataFrame({"a": [turn]}))
+        assert made["a"].tolist() == [turn]
+        assert study.run.Found(tmp_path, asked).has("one")
+
+
+def test_what_decides_the_tables_has_settings_limit_and_weights(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(study.run, "CHECKPOINTS", tmp_path)
+    for name in ("net", "plain"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "checkpoint.pt").write_text(name)
+    network, settings = {"name": "net", "plain": "plain"}, {"seed": 0}
+    asked = [study.run.asked_of(network, settings, None)]
+    asked.append(study.run.asked_of(network, {"seed": 1}, None))
+    asked.append(study.run.asked_of(network, settings, 200))
+    asked.append(study.run.asked_of({**network, "maps": [3]}, settings, None))
+    (tmp_path / "plain" / "checkpoint.pt").write_text("other")
+    asked.append(study.run.asked_of(network, settings, None))
+    assert all(x != y for i, x in enumerate(asked) for y in asked[:i])
+
+
+def test_trials_of_different_sizes_share_nothing(study, tmp_path, monkeypatch):
+    seen = []
+
+    def measure(network, settings, recordings, found):
+        seen.append((network["name"], found.folder.relative_to(tmp_path), found.asked["limit"]))
+
+    monkeypatch.setattr(study.run, "images_of", lambda data, work: work / data)
+    monkeypatch.setattr(study.run, "recorded", lambda *_: None)
+    monkeypatch.setattr(study.run, "measure", measure)
+    monkeypatch.setattr(study.run, "write", lambda *_: None)
+    for limit in (200, 500):
+        study.run.main(tmp_path, ["vgg16-cifar10-60"], limit)
+    name = "vgg16-cifar10-60"
+    places = [Path(f"trial-{limit}") / "found" / name for limit in (200, 500)]
+    assert seen == [(name, places[0], 200), (name, places[1], 500)]
+    with pytest.raises(SystemExit, match="'vgg' is not listed"):
+        study.run.main(tmp_path, ["vgg"], None)
+
+
+def test_a_recording_of_a_code_is_named_after_what_its_rates_are_from(study, tmp_path):
+    run = study.run.Run(tmp_path)
+    run.checkpoint.write_text("one")
+    first = study.recordings.coded_name("response", run, 2000)
+    assert first == study.recordings.coded_name("response", run, 2000)
+    assert first != study.recordings.coded_name("response", run, 1000)
+    run.checkpoint.write_text("two")
+    assert first != study.recordings.coded_name("response", run, 2000)
 
 
 def test_networks_measured_elsewhere_keep_their_rows(study, tmp_path):
@@ -162,23 +215,51 @@ def test_networks_measured_elsewhere_keep_their_rows(study, tmp_path):
     before.mkdir()
     old = pd.DataFrame({"network": ["x", "y", "gone"], "value": [1.0, 2.0, 3.0]})
     old.to_csv(before / "states.csv", index=False)
-    study.run._Found(work / "found" / "y").table("states", lambda: pd.DataFrame({"value": [9.0]}))
-    table = study.run.gathered(work, ["x", "y", "z"], "states", before)
+    found = {name: study.run.Found(work / "found" / name, {"seed": 0}) for name in "xyz"}
+    found["y"].table("states", lambda: pd.DataFrame({"value": [9.0]}))
+    table = study.run.gathered(found, "states", before)
     assert table.to_dict("list") == {"network": ["x", "y"], "value": [1.0, 9.0]}
-    assert study.run.gathered(work, ["x"], "states", None).empty
+    assert study.run.gathered({"x": found["x"]}, "states", None).empty
+    stale = {**found, "y": study.run.Found(work / "found" / "y", {"seed": 1})}
+    assert study.run.gathered(stale, "states", before)["value"].tolist() == [1.0, 2.0]
+
+
+def test_a_map_of_all_networks_is_drawn_only_with_all_of_them(study):
+    listed = tomllib.loads((STUDY / "networks.toml").read_text("utf-8"))
+    maps = pd.read_csv(STUDY / "maps.csv")
+    places = maps[["network", "code", "layer"]].assign(x=0.0, y=0.0, label=0)
+    panels = study.run.map_panels(places, maps, listed)
+    assert panels["maps_networks"]["network"].nunique() == 5
+    assert panels["maps_depth"]["panel"].nunique() == 9
+    few = places[places["network"] != "vgg16-cifar10-60"]
+    assert study.run.map_panels(few, maps, listed)["maps_networks"].empty
+
+
+def test_numbers_of_paths_in_the_text_are_those_of_the_table():
+    table = pd.read_csv(STUDY / "information.csv")
+    one = table[(table["network"] == "resnet20-cifar10-50") & (table["code"] == "paths")]
+    unique = one[one["measure"] == "unique paths"].set_index("layer")["value"]
+    said = f"{unique[6]:.0f} and {unique[12]:.0f}"
+    assert said in (STUDY / "README.md").read_text("utf-8")
+    assert f"have {said} different" in " ".join(
+        (STUDY / "networks.toml").read_text().replace("#", " ").split()
+    )
 
 
 def test_a_run_is_borrowed_and_recorded_with_codes_of_the_same_images(study, trained, tmp_path):
-    s = study.recordings
+    s, borrowed = study.recordings, study.run.borrowed
     gated, plain = (
-        s.borrowed(trained / name, tmp_path, Path("digits")) for name in ("gated", "plain")
+        borrowed(trained / name, tmp_path / "runs" / name, Path("digits"))
+        for name in ("gated", "plain")
     )
     own = s.own_paths(gated, "digits", limit=40)
     codes = s.plain_codes(plain, "response", gated, "digits", 50, limit=40)
     assert own.images["image"].tolist() == codes.images["image"].tolist()
     assert own.folder.is_relative_to(tmp_path)
     assert not (trained / "gated" / "recordings" / "paths-40").exists()
-    assert s.borrowed(trained / "gated", tmp_path, Path("digits")) == gated
+    again = borrowed(trained / "gated", tmp_path / "runs" / "gated", Path("digits"))
+    assert again == gated
+    assert own.folder.is_dir()
 
 
 def test_kept_networks_are_all_there():

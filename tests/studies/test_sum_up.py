@@ -1,4 +1,5 @@
 import importlib
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -160,8 +161,10 @@ def test_the_wide_table_has_the_codes_beside_the_paths(study, tmp_path):
     assert list(table.columns) == ["row", "what", "ami", "ami (response)"]
     assert table["ami"].tolist()[0] == 0.5
     assert table.isna().sum().to_dict()["ami (response)"] == 1
-    assert study.summary.markdown(table).splitlines()[2] == "| a | first | 0.500 | 0.100 |"
-    assert study.summary.markdown(table).splitlines()[3] == "| b | second |  |  |"
+    lines = study.summary.markdown(table).splitlines()
+    assert {line.count("|") for line in lines} == {16}
+    assert [cell.strip() for cell in lines[2].split("|")][1:12:10] == ["first", "0.50"]
+    assert [cell.strip() for cell in lines[3].split("|")][1:12:10] == ["second", ""]
 
 
 def test_a_row_whose_run_is_gone_keeps_what_was_measured(study, tmp_path):
@@ -170,17 +173,111 @@ def test_a_row_whose_run_is_gone_keeps_what_was_measured(study, tmp_path):
     for name in study.run.GROUPS:
         rows["old"].setdefault(name, [])
     study.summary.write_tables(rows, {"old": "x"}, list(study.run.GROUPS), tmp_path)
-    kept = study.run.earlier("old", tmp_path / "sum_up.csv")["clusters"]
+    kept = study.run.earlier("old", tmp_path / "sum_up.csv", "no run")["clusters"]
     assert [row["value"] for row in kept] == [0.25, None]
     assert kept[1]["reason"] == "why"
-    never = study.run.earlier("new", tmp_path / "sum_up.csv")
-    assert all(row["value"] is None and row["reason"] for row in never["clusters"])
+    never = study.run.earlier("new", tmp_path / "sum_up.csv", "no run")
+    assert {row["reason"] for rows in never.values() for row in rows} == {"no run"}
+    assert set(never) == set(study.run.GROUPS)
 
 
-def test_groups_that_were_not_measured_say_so(study, tmp_path):
-    found = study.run.kept(tmp_path)
-    assert set(found) == set(study.run.GROUPS)
-    assert {row["reason"] for rows in found.values() for row in rows} == {"not measured yet"}
+def test_a_group_that_is_new_says_why_it_has_no_value(study, tmp_path):
+    rows = {"old": {name: [] for name in study.run.GROUPS}}
+    rows["old"]["clusters"] = [study.measures.measured("ami", 0.25)]
+    study.summary.write_tables(rows, {"old": "x"}, list(study.run.GROUPS), tmp_path)
+    known = study.run.earlier("old", tmp_path / "sum_up.csv", "no run")
+    assert {row["reason"] for row in known["states"]} == {"no run"}
+
+
+@pytest.fixture
+def committed(study, tmp_path, monkeypatch):
+    """A copy of the committed tables, and a study that measures one value a group."""
+    target = tmp_path / "tables"
+    target.mkdir()
+    for name in ("sum_up.csv", "table.csv"):
+        shutil.copy(STUDY / name, target / name)
+    measured = []
+
+    def makers(row):
+        def make(name):
+            measured.append((row.name, name))
+            return [study.measures.measured(study.run.GROUPS[name][0], 7.0)]
+
+        return {name: lambda name=name: make(name) for name in study.run.DECIDED_BY}
+
+    fake = lambda row, settings, source, work, images: SimpleNamespace(  # noqa: E731
+        name=row["name"], plain_name=row["plain"], code=row.get("code")
+    )
+    monkeypatch.setattr(study.run, "images_of", lambda data, work: work / data)
+    monkeypatch.setattr(study.run, "Row", fake)
+    monkeypatch.setattr(study.run, "makers", makers)
+    return SimpleNamespace(target=target, work=tmp_path / "work", measured=measured)
+
+
+def values_of(target):
+    long = pd.read_csv(target / "sum_up.csv")
+    return long.set_index(["row", "group", "measure", "code"])["value"].sort_index()
+
+
+def test_a_row_measured_in_a_fresh_folder_erases_no_other(study, committed):
+    before, name = values_of(committed.target), "resnet20-cifar10-50"
+    assert study.run.main(committed.work, [name], committed.work / "runs", committed.target) == 0
+    after = values_of(committed.target)
+    others = before.index.get_level_values("row") != name
+    pd.testing.assert_series_equal(before[others], after[before.index[others]])
+    assert (after[name, "states"] == 7).all()
+    assert {row for row, _ in committed.measured} == {name}
+
+
+def test_a_row_whose_run_is_gone_keeps_its_values_and_is_told(study, committed, capsys):
+    name, before = "resnet20-cifar10-50-top-k", values_of(committed.target)
+    text = (committed.target / "sum_up.csv").read_text()
+    assert study.run.main(committed.work, [name], committed.work / "runs", committed.target) == 1
+    assert f"{name}: no finished run in" in capsys.readouterr().out
+    assert before.notna().sum() > 200
+    assert (committed.target / "sum_up.csv").read_text() == text
+
+
+def test_an_unlisted_row_is_refused_with_those_there_are(study, committed):
+    with pytest.raises(SystemExit, match=r"'top' is not listed.*plain-random"):
+        study.run.main(committed.work, ["top"], committed.work, committed.target)
+
+
+def test_a_group_is_measured_again_only_when_what_decides_it_changes(study, committed, monkeypatch):
+    def main():
+        committed.measured.clear()
+        study.run.main(committed.work, ["plain-random"], committed.work, committed.target)
+        return [group for _, group in committed.measured]
+
+    assert main() == list(study.run.DECIDED_BY)
+    assert main() == []
+    listed = tomllib.loads((STUDY / "rows.toml").read_text("utf-8"))
+    listed["settings"]["detector"] = "another"
+    monkeypatch.setattr(study.run.tomllib, "loads", lambda _: listed)
+    assert main() == ["detection"]
+    listed["settings"]["seed"] = 5
+    assert main() == list(study.run.DECIDED_BY)
+    monkeypatch.setattr(study.run, "file_hash", lambda path: f"other {path.parent.name}")
+    assert main() == list(study.run.DECIDED_BY)
+
+
+def test_each_setting_decides_something(study):
+    settings = tomllib.loads((STUDY / "rows.toml").read_text("utf-8"))["settings"]
+    used = {name for own in study.run.DECIDED_BY.values() for name in own}
+    assert used | set(study.run.DECIDE_ALL) | {"reference"} == set(settings)
+    assert set(study.run.DECIDED_BY) | {"cost"} == set(study.run.GROUPS)
+
+
+def test_what_was_measured_otherwise_is_not_taken(study, tmp_path):
+    asked = {"states": {"seed": 0}, "clusters": {"seed": 0}}
+    study.run.write_json(tmp_path / "states.json", {"asked": {"seed": 1}, "rows": [1]})
+    study.run.write_json(tmp_path / "clusters.json", {"asked": {"seed": 0}, "rows": [2]})
+    assert study.run.kept(tmp_path, asked) == {"clusters": [2]}
+
+
+def test_the_table_in_the_readme_is_the_one_that_is_printed(study):
+    table = study.summary.markdown(pd.read_csv(STUDY / "table.csv"))
+    assert table in (STUDY / "README.md").read_text("utf-8")
 
 
 def test_a_kept_run_is_taken_before_a_trained_one_and_an_unfinished_one_never(study, tmp_path):

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+for folder in Path(__file__).resolve().parents[1:3]:
+    sys.path.insert(0, str(folder))
 
 from machine import machine
+from shared_work import cifar10
 
 from pathlens.deploying import speed
 
@@ -39,10 +40,7 @@ def images(name: str, work: Path) -> Path:
     """Folder of the images of a data set."""
     if name != "cifar10":
         return SHARED / "data" / name
-    if not (work / name).exists():
-        subprocess.run(
-            [sys.executable, SHARED / "data" / name / "unpack.py", work / name], check=True
-        )
+    cifar10(work / name)
     return work / name
 
 
