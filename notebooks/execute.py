@@ -2,8 +2,8 @@
 
 Usage: python notebooks/execute.py [NAME ...]
 
-NAMEs are beginnings of file names, such as 03; all notebooks without. `PATHLENS_SMALL=1` executes
-them on the settings of the tests.
+NAMEs are beginnings of file names, such as 03; all notebooks without. What a notebook showed before is
+overwritten. `PATHLENS_SMALL=1` executes them on the settings of the tests.
 """
 
 from __future__ import annotations
@@ -88,9 +88,14 @@ def _smaller(encoded: str, width: int) -> str:
 
 def main() -> None:
     """Execute the notebooks that the command line names."""
-    wanted = tuple(sys.argv[1:])
-    for notebook in sorted(HERE.glob("*.ipynb")):
-        if not wanted or notebook.name.startswith(wanted):
+    there = sorted(HERE.glob("*.ipynb"))
+    wanted = tuple(Path(name).name for name in sys.argv[1:]) or ("",)
+    for name in wanted:
+        if not any(notebook.name.startswith(name) for notebook in there):
+            names = ", ".join(notebook.name for notebook in there)
+            sys.exit(f"No notebook begins with {name}; there are {names}.")
+    for notebook in there:
+        if notebook.name.startswith(wanted):
             print(f"{notebook.name}: {execute(notebook):.0f} s", flush=True)
 
 

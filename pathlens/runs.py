@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,8 +134,20 @@ def plain_twin(run: Run) -> Run | None:
     return max(twins, key=rank) if twins else None
 
 
+ALTERED = "altered.json"
+"""Stands in a recording whose images were attacked or otherwise altered, and says how."""
+
+
+def recordings_of(run: Run) -> list[Path]:
+    """Folders of a run's finished recordings of images as they are, the newest first."""
+    return _unaltered(run.folder.glob("recordings/*/recording.json"))
+
+
 def find_recording(spec: str | Path | None = None, *, root: Path | None = None) -> Path:
     """Folder of the recording at the path `spec`, or of the newest finished one for None.
+
+    The newest is one of images as they are: nobody who attacked some images means those when asking
+    for a report.
 
     Raises:
         PathLensError: If there is none.
@@ -147,9 +160,22 @@ def find_recording(spec: str | Path | None = None, *, root: Path | None = None) 
             f"There is no recording folder {folder}: make one with `pathlens record`."
         )
     base = runs_root() if root is None else root
-    found = list(base.glob("*/recordings/*/recording.json"))
-    if not found:
+    manifests = list(base.glob("*/recordings/*/recording.json"))
+    found = _unaltered(manifests)
+    if found:
+        return found[0]
+    if manifests:
         raise PathLensError(
-            f"There is no finished recording under {base}/ yet: make one with `pathlens record`."
+            f"All recordings under {base}/ are of altered images: name one, or record the images as "
+            "they are with `pathlens record`."
         )
-    return max(found, key=lambda path: (path.stat().st_mtime, str(path))).parent
+    raise PathLensError(
+        f"There is no finished recording under {base}/ yet: make one with `pathlens record`."
+    )
+
+
+def _unaltered(manifests: Iterable[Path]) -> list[Path]:
+    """Folders of recordings without those of altered images, the newest first."""
+    mine = [path for path in manifests if not (path.parent / ALTERED).is_file()]
+    mine.sort(key=lambda path: (path.stat().st_mtime, str(path)), reverse=True)
+    return [path.parent for path in mine]

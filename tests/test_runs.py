@@ -2,11 +2,20 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
 from pathlens.errors import PathLensError
-from pathlens.runs import Run, all_runs, find_recording, find_run, plain_twin
+from pathlens.runs import (
+    ALTERED,
+    Run,
+    all_runs,
+    find_recording,
+    find_run,
+    plain_twin,
+    recordings_of,
+)
 
 SAME = {"model": "m", "width": 1, "data": "d", "data_seed": 0, "limit": None, "view": {}}
 
@@ -54,6 +63,22 @@ def test_the_plain_twin_knows_the_same_images_and_was_trained_alike(tmp_path):
     assert plain_twin(run).name == "teacher"
     make(tmp_path, "equal", age=9, plain=True, start_from="teacher", epochs=2)
     assert plain_twin(run).name == "equal"
+
+
+def test_the_newest_recording_is_one_of_images_as_they_are(tmp_path):
+    for name, stamp in (("first", 10), ("second", 20), ("altered-fgsm-8", 30)):
+        folder = tmp_path / "run" / "recordings" / name
+        folder.mkdir(parents=True)
+        (folder / "recording.json").write_text("{}")
+        os.utime(folder / "recording.json", (stamp, stamp))
+    (folder / ALTERED).write_text("{}")
+    assert find_recording(root=tmp_path).name == "second"
+    assert [path.name for path in recordings_of(Run(tmp_path / "run"))] == ["second", "first"]
+    assert find_recording(folder) == folder
+    for name in ("first", "second"):
+        shutil.rmtree(tmp_path / "run" / "recordings" / name)
+    with pytest.raises(PathLensError, match="are of altered images"):
+        find_recording(root=tmp_path)
 
 
 def test_the_newest_finished_recording_is_taken(tmp_path):

@@ -34,7 +34,9 @@ def train(
     ] = False,
     width: Annotated[float, Option(help="Factor on the filters of CIFAR forms.")] = 1.0,
     image_size: Annotated[int | None, Option(help="Input height and width in pixels.")] = None,
-    batch_size: Annotated[int | None, Option(help="Images a step.")] = None,
+    batch_size: Annotated[
+        int | None, Option(help="Images a step; the recipe's if not given, or less for few images.")
+    ] = None,
     bf16: Annotated[bool, Option("--bf16", help="Mixed precision; measured in float32.")] = False,
     limit: Annotated[int | None, Option(help="Seeded, class-balanced subset.")] = None,
     compile: Annotated[

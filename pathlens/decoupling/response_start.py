@@ -14,13 +14,18 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from pathlens.decoupling.network import DecoupledNetwork
 
 
 @torch.no_grad()
 def start_from_responses(
-    network: DecoupledNetwork, batches: Iterable[Tensor], *, seed: int = 0
+    network: DecoupledNetwork,
+    batches: Iterable[Tensor],
+    *,
+    seed: int = 0,
+    progress: bool = False,
 ) -> None:
     """Fit all gating modules to the responses of the network with all gates on.
 
@@ -28,6 +33,7 @@ def start_from_responses(
         network: Changed in place, but for the wrapped model; left in the mode it was in.
         batches: Images (N, C, H, W) as the network takes them, some thousands in all.
         seed: Draws the batches of the fit; the same seed gives the same gates.
+        progress: Whether to show it: on small sets this takes longer than an epoch.
 
     Raises:
         ValueError: If there are fewer than two images.
@@ -41,7 +47,7 @@ def start_from_responses(
     modes = {each: each.training for each in network.modules()}
     network.eval()
     try:
-        for images in batches:
+        for images in tqdm(batches, desc="responses", unit=" batches", disable=not progress):
             _, path = network.with_path(images, force={"*": 1.0}, magnitudes=True)
             for name in names:
                 strength[name].append(path.magnitudes[name])
@@ -51,7 +57,7 @@ def start_from_responses(
     if sum(map(len, pooled[names[0]])) < 2:
         raise ValueError("a start from responses needs at least two images")
     generator = torch.Generator().manual_seed(seed)
-    for name in names:
+    for name in tqdm(names, desc="first gates", unit=" layers", disable=not progress):
         module = network.gating_module(name)
         module.fit(torch.cat(pooled[name]), torch.cat(strength[name]), generator)
     for each, mode in modes.items():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from pathlens.analysis.results import plural
 from pathlens.decoupling.passing import Force
 from pathlens.deploying.source import (
     Source,
@@ -32,6 +33,8 @@ from pathlens.training.evaluation import scores_of
 
 _CHECKED = 4
 """Images that files are checked with."""
+
+_FEW = " (few: other images may need filters that these do not use)"
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class CutRun:
         """What is left, in one or two sentences."""
         kept, filters = int(self.frame["kept"].sum()), int(self.frame["filters"].sum())
         text = (
-            f"{kept:,} of {filters:,} gated filters stay, chosen on {self.recorded:,} recorded images; "
+            f"{kept:,} of {filters:,} gated filters ({kept / filters:.0%}) stay, chosen on "
+            f"{plural(self.recorded, 'recorded image')}{_FEW if self.recorded < 100 else ''}; "
             f"{self.cut.macs:,} MACs an image instead of {self.cut.dense_macs:,} "
             f"({self.cut.macs / self.cut.dense_macs:.1%})."
         )
@@ -95,8 +99,9 @@ class CutRun:
         if found is None:
             return text
         return (
-            f"{text} On {found.images:,} recorded images the cut network is right on {found.cut:.1%}, "
-            f"the network with its own paths on {found.own:.1%}; they agree on {found.agreement:.1%}."
+            f"{text} On {plural(found.images, 'recorded image')} the cut network is right on "
+            f"{found.cut:.1%}, the network with its own paths on {found.own:.1%}; they agree "
+            f"on {found.agreement:.1%}."
         )
 
 

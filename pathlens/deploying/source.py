@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pathlens.analysis.results import plural
 from pathlens.datasets.loader import centre, normalise
 from pathlens.decoupling import DecoupledNetwork
 from pathlens.errors import PathLensError
 from pathlens.probing.subject import Ints, Subject, open_subject
 from pathlens.recorder import planned_images
 from pathlens.recording import Recording, open_recording
-from pathlens.runs import Run
+from pathlens.runs import Run, recordings_of
 from pathlens.training.evaluation import in_batches
 from pathlens.training.loading import LoadedRun, load_run
 
@@ -58,19 +59,19 @@ def open_source(run: str | Path | Run | None) -> Source:
 
 
 def recording_of(source: Source, spec: str | Path | None) -> Recording:
-    """The recording at `spec`, or the newest of the run.
+    """The recording at `spec`, or the newest of the run whose images were not altered.
 
     Raises:
         PathLensError: If there is none, or it is of another run or another checkpoint.
     """
     run = source.loaded.run
     if spec is None:
-        found = list(run.folder.glob("recordings/*/recording.json"))
+        found = recordings_of(run)
         if not found:
             raise PathLensError(
                 f"Run {run.name} has no finished recording: make one with `pathlens record {run.name}`."
             )
-        spec = max(found, key=lambda path: (path.stat().st_mtime, str(path))).parent
+        spec = found[0]
     recording = open_recording(spec)
     if recording.manifest["checkpoint"] != source.loaded.checkpoint:
         raise PathLensError(
@@ -129,7 +130,7 @@ def images_of(source: Source, data: str | Path | None, count: int) -> tuple[Tens
     again = -(-count // len(x))
     return (
         x.repeat(again, 1, 1, 1)[:count],
-        f"{len(x)} images of {data or source.loaded.config.data} ({split.name}).",
+        f"{plural(len(x), 'image')} of {data or source.loaded.config.data} ({split.name}).",
     )
 
 

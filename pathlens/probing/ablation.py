@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from pathlens.analysis.measured.ablations import ALL_IMAGES, KEYS, MEASURES, Ablations
-from pathlens.analysis.results import join_notes
+from pathlens.analysis.results import join_notes, plural
 from pathlens.analysis.source import Floats, Ints
 from pathlens.analysis.statistics import percentile_interval
 from pathlens.errors import PathLensError
@@ -220,7 +220,7 @@ def _left_out(source: Recording, rows: Ints, bare: list[str]) -> str:
     return join_notes(
         [
             f"{rest:,} of {len(source):,} images, by choice" * (rest > 0),
-            f"{len(source.skipped)} unreadable images" * (len(source.skipped) > 0),
+            plural(len(source.skipped), "unreadable image") * (len(source.skipped) > 0),
             f"random sets for {', '.join(bare)}: too few other filters in a layer" * bool(bare),
         ]
     )

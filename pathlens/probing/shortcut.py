@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pathlens.analysis.results import join_notes
+from pathlens.analysis.results import join_notes, plural
 from pathlens.analysis.source import Bits, Ints, choose_several
 from pathlens.concepts import concept_matrix
 from pathlens.errors import PathLensError, unknown
@@ -235,7 +235,8 @@ def _pairs(benches: list[Bench], has: Bits, pool: list[Filter]) -> pd.DataFrame:
 def _left_out(source: Recording, known: Bits) -> str:
     return join_notes(
         [
-            f"{int((~known).sum()):,} images of unknown concepts" * bool((~known).any()),
-            f"{len(source.skipped)} unreadable images" * bool(len(source.skipped)),
+            plural(int((~known).sum()), "image of", "images of")
+            + " unknown concepts" * bool((~known).any()),
+            plural(len(source.skipped), "unreadable image") * bool(len(source.skipped)),
         ]
     )

@@ -115,7 +115,7 @@ def _named(filters: str) -> str:
     count = sum(1 + numbers.count("+") for _, _, numbers in layers)
     if count <= _MOST_NAMED:
         return filters
-    return f"{count} filters of {', '.join(name for name, _, _ in layers)}"
+    return f"{plural(count, 'filter')} of {', '.join(name for name, _, _ in layers)}"
 
 
 def _points(row: pd.Series) -> str:

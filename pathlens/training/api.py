@@ -238,6 +238,10 @@ def _train_locked(
             f"{len(network.layers)} layers with {network.layers.filters} filters are gated, "
             f"{len(network.not_gated)} convolutions are not (`pathlens layers` lists them)."
         )
+    session.say(
+        f"Images are shown at {config.view.size} px, {config.batch_size} at a time, for "
+        f"{config.epochs} epochs."
+    )
     loaders = {
         split: ImageLoader(dataset.split(split), config.view)
         for split in ("train", "validation", "test")
@@ -254,7 +258,13 @@ def _train_locked(
         world=session.world,
     )
     if not run.checkpoint.exists():
-        start_gates(network, loaders["train"], config, device=session.world.device)
+        start_gates(
+            network,
+            loaders["train"],
+            config,
+            device=session.world.device,
+            progress=session.progress and session.world.leads,
+        )
     trainer.fit()
     finish(config, trainer, loaders, session.say)
     return run

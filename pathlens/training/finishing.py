@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ def finish(config: Config, trainer: Trainer, loaders: Mapping[str, ImageLoader],
         if config.epochs and not config.recipe.optimiser.freeze_batch_norm:
             _estimate(config, network, loaders["train"], device)
     world.copy_from_leader(network)
+    say("Measuring validation and test images …")
     validation = evaluate(network, loaders["validation"], device=device, world=world)
     test = evaluate(network, loaders["test"], device=device, world=world)
     failed = {loaders[s].split.ids[i]: why for s in loaders for i, why in loaders[s].failed.items()}
@@ -45,6 +47,20 @@ def finish(config: Config, trainer: Trainer, loaders: Mapping[str, ImageLoader],
             say(f"{len(failed)} images could not be read and were left out (see skipped.csv).")
         _write_result(config, trainer, validation, test)
     say(describe(config, validation, test))
+    if unlearnt := not_learnt(test, len(config.classes)):
+        say(unlearnt)
+
+
+def not_learnt(test: Evaluation, classes: int) -> str:
+    """What to say of a network that knows no more than one that guesses; "" of others."""
+    guessing = math.log(max(2, classes))
+    if test.loss < guessing:
+        return ""
+    return (
+        f"It has not learnt: its loss on test images is {test.loss:.3g}, where guessing has "
+        f"{guessing:.2f}. Train for more epochs, start from pretrained weights, or lower the lr of the "
+        "recipe."
+    )
 
 
 def _estimate(config: Config, network: nn.Module, train: ImageLoader, device: str) -> None:

@@ -18,7 +18,12 @@ _BATCH = 250
 
 
 def start_gates(
-    network: nn.Module, loader: ImageLoader, config: Config, *, device: str = "cpu"
+    network: nn.Module,
+    loader: ImageLoader,
+    config: Config,
+    *,
+    device: str = "cpu",
+    progress: bool = False,
 ) -> None:
     """Give the gating modules their first weights, if the recipe starts them from responses.
 
@@ -29,12 +34,13 @@ def start_gates(
         loader: Training images, which are augmented as in training.
         config: What was asked for; its seed decides images, crops and the batches of the fit.
         device: Where the network is.
+        progress: Whether to show it.
     """
     trained = config.weights is not None or config.start_from is not None
     wanted = config.recipe.gating.start == "responses"
     if trained and wanted and isinstance(network, DecoupledNetwork):
         batches = _batches(loader, config.seed, device)
-        start_from_responses(network, batches, seed=config.seed)
+        start_from_responses(network, batches, seed=config.seed, progress=progress)
 
 
 def _batches(loader: ImageLoader, seed: int, device: str) -> Iterator[Tensor]:

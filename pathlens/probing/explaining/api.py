@@ -29,7 +29,7 @@ from pathlens.probing.explaining.images import ChosenImage, ImageChooser, ImageS
 from pathlens.probing.explaining.tables import filter_table, largest_maps, layer_table
 from pathlens.probing.explaining.watching import Watch
 from pathlens.recording.reader import Recording, open_recording
-from pathlens.runs import Run, find_run
+from pathlens.runs import Run, find_run, recordings_of
 from pathlens.training.evaluation import scores_of
 from pathlens.training.loading import LoadedRun, load_run
 
@@ -241,17 +241,13 @@ def _recording_of(loaded: LoadedRun, given: Recording | None) -> tuple[Recording
                 f"{loaded.run.name}: record it again, or name its own run."
             )
         return given, ""
-    manifests = sorted(
-        loaded.run.folder.glob("recordings/*/recording.json"),
-        key=lambda path: (path.stat().st_mtime, str(path)),
-        reverse=True,
-    )
-    for found in map(open_recording, manifests):
+    folders = recordings_of(loaded.run)
+    for found in map(open_recording, folders):
         # Attacked images say nothing about what paths are usual.
         attacked = any(column.name == "attack" for column in found.listing.plan.further)
         if found.manifest["checkpoint"] == loaded.checkpoint and not attacked:
             return found, ""
-    fault = "no recording of its present checkpoint" if manifests else "no recording"
+    fault = "no recording of its present checkpoint" if folders else "no recording"
     return None, (
         f"how typical the path is, nearest images, combinations and concepts (run {loaded.run.name} "
         f"has {fault}: make one with `pathlens record {loaded.run.name}`)"
