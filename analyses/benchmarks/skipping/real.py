@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-for folder in Path(__file__).resolve().parents[1:3]:
-    sys.path.insert(0, str(folder))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from machine import machine
 from shared_work import cifar10
