@@ -135,6 +135,20 @@ def concept_matrix(
     return pd.DataFrame(values, index=index, columns=names), known
 
 
+def unknown_images(concepts: pd.DataFrame, images: Sequence[str]) -> list[str]:
+    """Images that a concept table names and that are not among those given.
+
+    Args:
+        concepts: Columns image, concept, value, as `read_concepts` returns them.
+        images: Image ids, for example those of a recording.
+
+    Returns:
+        Their ids, each once, in the order of the table.
+    """
+    named = pd.Index(concepts["image"]).unique()
+    return [str(image) for image in named[~named.isin(list(images))]]
+
+
 def _read_table(source: Path) -> pd.DataFrame:
     parquet = source.suffix.lower() == _PARQUET
     try:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pathlens.concepts import concept_matrix, read_concepts, write_concepts
+from pathlens.concepts import concept_matrix, read_concepts, unknown_images, write_concepts
 from pathlens.datasets import load_dataset
 from pathlens.errors import PathLensError
 
@@ -190,3 +190,9 @@ def test_files_of_other_kinds_are_not_written(tmp_path):
     with pytest.raises(PathLensError, match=r"end in .csv or .parquet"):
         write_concepts(tmp_path / "t.xlsx", table)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_images_come_once_each_in_the_order_of_the_table():
+    table = pd.DataFrame({"image": ["z", "a", "z", "b", "c"], "concept": list("xxyxx")})
+    assert unknown_images(table, ["a", "c", "d"]) == ["z", "b"]
+    assert unknown_images(table, list("abcz")) == []

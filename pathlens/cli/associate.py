@@ -140,6 +140,7 @@ def associate(
             threshold=threshold,
             sequence=sequence,
             baselines={name: open_recording(x) for name, x in named(baseline or []).items()},
+            progress=True,
         )
         found = _noted(source, found)
         refusal = ""
@@ -166,8 +167,8 @@ def associate(
         _print(found)
         if folder is not None:
             _write(found, folder, source)
-    if out is not None:
-        typer.echo(f"\nTables and figure: {out}")
+    kept = "No tables written; --out FOLDER keeps them."
+    typer.echo(f"\n{kept if out is None else f'Tables and figure: {out}'}")
     if refusal:
         typer.echo(f"Not measured: {refusal}", err=True)
         raise typer.Exit(1)
@@ -226,7 +227,8 @@ def _noted(source: Recording, found: Associations) -> Associations:
 
 
 def _print(found: Associations) -> None:
-    typer.echo(found.summary())
+    for piece in found.statements():
+        typer.echo(piece)
     if found.left_out:
         typer.echo(f"Left out: {found.left_out}.")
     if not found.confirmed.empty:

@@ -125,6 +125,7 @@ def _build(
     recording: Path | None,
 ) -> None:
     """Build, check against the recording, write, and say what is in the table."""
+    from pathlens.analysis.results import plural
     from pathlens.concept_tables.registry import builder
     from pathlens.concepts import check_suffix, write_concepts
 
@@ -140,7 +141,8 @@ def _build(
         typer.echo(f"Note: {note.message}")
     if recording is not None:
         typer.echo(f"Recording {recording}: {fit}.")
-    typer.echo(f"Table: {out} ({table['image'].nunique():,} images, {len(table):,} rows)")
+    images_and_rows = f"{plural(table['image'].nunique(), 'image')}, {plural(len(table), 'row')}"
+    typer.echo(f"Table: {out} ({images_and_rows})")
 
 
 def _recorded(recording: Path | None) -> list[str] | None:

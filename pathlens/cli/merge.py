@@ -16,7 +16,11 @@ def merge(
     out: Annotated[Path | None, Option(help="Folder; the first one if not given.")] = None,
 ) -> None:
     """Join shards that were recorded into different folders."""
+    from pathlens.analysis.results import plural
     from pathlens.recording import merge as join
 
     found = join(folders, out)
-    typer.echo(f"{found.folder} is finished: {len(found):,} images, {len(found.layers)} layers.")
+    typer.echo(
+        f"{found.folder} is finished: {plural(len(found), 'image')}, "
+        f"{plural(len(found.layers), 'layer')}."
+    )

@@ -21,14 +21,15 @@ def verify(
     ] = None,
 ) -> None:
     """Prove that a recording is whole: every hash, every id, every padding bit."""
+    from pathlens.analysis.results import plural
     from pathlens.recording import open_recording
     from pathlens.runs import find_recording
 
     found = open_recording(find_recording(recording))
     found.verify()
     typer.echo(
-        f"{found.folder} is whole: {len(found):,} images, {len(found.layers)} layers, "
-        f"{found.layers.filters:,} filters."
+        f"{found.folder} is whole: {plural(len(found), 'image')}, "
+        f"{plural(len(found.layers), 'layer')}, {plural(found.layers.filters, 'filter')}."
     )
     if data is not None:
         _check_images(found, data)
@@ -36,6 +37,7 @@ def verify(
 
 
 def _check_images(recording: Recording, data: str) -> None:
+    from pathlens.analysis.results import plural
     from pathlens.changes import changed_images
 
     changes = changed_images(recording, data)
@@ -43,8 +45,9 @@ def _check_images(recording: Recording, data: str) -> None:
         typer.echo(f"part {change.part}: {change.image} {change.change}")
     if changes:
         parts = len({change.part for change in changes})
+        differ = "is not" if len(changes) == 1 else "are not"
         raise PathLensError(
-            f"{len(changes)} images in {data} are not what was recorded: run the same `pathlens "
-            f"record` command with --changed, which makes only their {parts} "
-            f"{'part' if parts == 1 else 'parts'} again, or record into another --out."
+            f"{plural(len(changes), 'image')} in {data} {differ} what was recorded: run the "
+            f"same `pathlens record` command with --changed, which makes only their "
+            f"{plural(parts, 'part')} again, or record into another --out."
         )

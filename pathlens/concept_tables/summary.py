@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pathlens.analysis.results import plural
 from pathlens.concept_tables.layout import Floats, shown
 from pathlens.errors import PathLensError
 
@@ -72,15 +73,13 @@ class Coverage:
 
     def summary(self) -> str:
         """The figures in words."""
-        lines = [
-            f"{self.named:,} of its {self.images:,} images named ({self.named / self.images:.1%})"
-        ]
+        images = plural(self.images, "image")
+        lines = [f"{self.named:,} of its {images} named ({self.named / self.images:.1%})"]
         if self.unnamed:
             lines.append(f"{len(self.unnamed):,} of its images not named ({shown(self.unnamed)})")
         if self.strangers:
-            lines.append(
-                f"{len(self.strangers):,} images named that it does not hold ({shown(self.strangers)})"
-            )
+            others = plural(len(self.strangers), "image")
+            lines.append(f"{others} named that it does not hold ({shown(self.strangers)})")
         return "; ".join(lines)
 
 

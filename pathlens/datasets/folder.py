@@ -88,8 +88,9 @@ def _labelled(
     place = root / prefix
     folders, loose = list_folder(place)
     if loose:
+        beside = "1 image beside" if len(loose) == 1 else f"{len(loose):,} images beside"
         warnings.warn(
-            f"{place} holds {len(loose)} images beside its class folders; they are left aside.",
+            f"{place} holds {beside} its class folders, left aside.",
             stacklevel=2,
         )
     classes = classes or _known_classes(place, folders)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from pathlens.analysis.results import plural
 from pathlens.changes import changes_in_parts
 from pathlens.errors import PathLensError
 from pathlens.recorder.parts import PartRecorder
@@ -53,7 +54,7 @@ def write_missing(
         missing = writer.missing_parts()
         there = len(writer.parts) - len(missing)
         if writer.finished:
-            say(f"{folder} is finished already: {plan.images:,} images of {images.name}.")
+            say(f"{folder} is finished already: {plural(plan.images, 'image')} of {images.name}.")
             return _finish(writer, place)
         if there:
             say(f"Resuming {folder}: {there} of {len(writer.parts)} parts are there.")
@@ -81,7 +82,10 @@ def _discard_changed(writer: RecordingWriter, recorder: PartRecorder, say: Say) 
     changes = changes_in_parts(writer.folder, writer.plan, whole, recorder.images)
     parts = sorted({change.part for change in changes})
     if parts:
-        say(f"{len(changes)} images have changed: {len(parts)} parts are made again.")
+        say(
+            f"{plural(len(changes), 'image has', 'images have')} changed: "
+            f"{plural(len(parts), 'part is', 'parts are')} made again."
+        )
     writer.discard(parts)
 
 
@@ -96,15 +100,23 @@ def _finish(writer: RecordingWriter, place: Place) -> Recording:
 
 
 def _describe(recording: Recording, folder: Path) -> str:
-    line = f"{len(recording):,} images recorded in {folder}"
+    line = f"{plural(len(recording), 'image')} recorded in {folder}"
     if "label" in recording.listing.plan.columns:
         line += f", accuracy {_right(recording) / len(recording):.2%}"
-    if len(recording.skipped):
-        line += (
-            f", {len(recording.skipped)} unreadable images listed in skipped.csv "
-            "(once they are mended, --changed takes them in)"
-        )
-    return line + "."
+    return f"{line}{_skipped(recording, folder)}."
+
+
+def _skipped(recording: Recording, folder: Path) -> str:
+    images = recording.skipped["image"]
+    if images.empty:
+        return ""
+    mended = "it is mended, --changed takes it in"
+    if len(images) > 1:
+        mended = "they are mended, --changed takes them in"
+    return (
+        f", {plural(len(images), 'unreadable image')} listed in "
+        f"{folder / recording.listing.skipped_file.file} (first: {images.iloc[0]}; once {mended})"
+    )
 
 
 def _right(recording: Recording) -> int:

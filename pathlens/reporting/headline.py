@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pathlens.analysis.results import plural
+
 Parts = list[tuple[str, bool]]
 """Pieces of a sentence: (text, whether it stands out)."""
 
@@ -53,7 +55,7 @@ def _subject(origin: Mapping[str, Any]) -> Parts:
         (origin["model"] or "A decoupled network", True),
         (" on ", False),
         (data, True),
-        (f", {count(origin['images'])} images: ", False),
+        (f", {plural(origin['images'], 'image')}: ", False),
     ]
 
 
@@ -75,7 +77,7 @@ def _rival(numbers: Mapping[str, Any]) -> str:
     if not plain or plain.get("accuracy") is None:
         return f"{percent(accuracy['commonest_class'])} for always naming the commonest class"
     same = plain.get("images") in (None, accuracy["images"])
-    where = "the same images" if same else f"{count(plain['images'])} images"
+    where = "the same images" if same else plural(round(plain["images"]), "image")
     said = f"{percent(plain['accuracy'])} for the plain network on {where}"
     if plain.get("published_accuracy") is not None:
         said += f" and {percent(plain['published_accuracy'])} for the published weights"
@@ -112,11 +114,11 @@ def _points(row: Mapping[str, Any]) -> str:
 
 
 def _filters(filters: Mapping[str, Any]) -> Parts:
-    total, images = count(filters["total"]), count(filters["images"])
+    total, images = plural(filters["total"], "filter"), plural(filters["images"], "image")
     where = f" of {filters['of_layers']}" if filters.get("of_layers") else ""
     return [
-        (f"{percent(filters['share_dynamic'])} of {total} filters{where} dynamic", True),
-        (f" at {images} images, with {percent(filters['density'])} of gates on", False),
+        (f"{percent(filters['share_dynamic'])} of {total}{where} dynamic", True),
+        (f" at {images}, with {percent(filters['density'])} of gates on", False),
     ]
 
 

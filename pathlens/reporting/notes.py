@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from pathlens.analysis.results import plural
 from pathlens.reporting.headline import count
 
 Note = tuple[str, str]
 """A few words that name the matter, and the sentences about it."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a reader will look for in vain.
+
+    Attributes:
+        name: What it is.
+        reason: Why it is not there, and how to get it.
+        command: The command that makes it; "" where none can.
+        failed: Whether it is missing because something is broken.
+    """
+
+    name: str
+    reason: str
+    command: str = ""
+    failed: bool = False
 
 
 PROBED = ("path swaps", "ablations", "explained images")
@@ -28,7 +47,7 @@ def how_sure(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list[Note]:
         *_what_gates_mean(origin),
         (
             "Dynamic is a matter of numbers",
-            f"Filter states are exact counts over {count(numbers['filters']['images'])} images. "
+            f"Filter states are exact counts over {plural(numbers['filters']['images'], 'image')}. "
             "With more images, fewer filters remain always on or always off: compare reports only "
             "at equal numbers of images.",
         ),
@@ -90,11 +109,10 @@ def _skipped(origin: Mapping[str, Any]) -> Note:
     skipped = origin["skipped"]
     if not skipped:
         return "Unreadable images", "None among the images that were to be recorded."
-    were = "image was" if skipped == 1 else "images were"
     return (
         "Unreadable images",
-        f"{count(skipped)} {were} unreadable and left out; skipped.csv in the recording lists them "
-        "with the reason.",
+        f"{plural(skipped, 'image was', 'images were')} unreadable and left out; skipped.csv in the "
+        "recording lists them with the reason.",
     )
 
 
@@ -108,30 +126,55 @@ def _barcode(barcode: Mapping[str, Any]) -> Note:
     )
 
 
-def what_is_missing(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list[Note]:
+def what_is_missing(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> list[Missing]:
     """What a reader will look for in vain, and how to get it."""
-    notes = []
+    found = []
     plain = numbers["plain"]
     if numbers["accuracy"] is not None and (not plain or plain.get("accuracy") is None):
-        notes.append(
-            (
+        found.append(
+            Missing(
                 "Plain network",
                 "Its accuracy on the same images is not known. Train it with “pathlens train MODEL "
                 "--data DATA --plain”, then make this report again.",
+                "pathlens train MODEL --data DATA --plain",
             )
         )
     if numbers["macs"] is None:
-        notes.append(("Multiply-adds", "The recording does not say what a path costs."))
+        found.append(Missing("Multiply-adds", "The recording does not say what a path costs."))
     if not numbers["concept_file"]:
         against = "classes only" if numbers["accuracy"] is not None else "nothing"
-        notes.append(
-            (
+        found.append(
+            Missing(
                 "Concepts",
                 f"Filters are tested against {against}. Give a concept file "
                 "(image,concept[,value]) with “pathlens report --concepts FILE”.",
+                "pathlens report RECORDING --concepts FILE",
             )
         )
-    notes += [(f"No {name}", reason) for name, reason in numbers["gaps"].items() if name in PROBED]
+    found += _unmeasured(numbers)
     if not any(data["images"]["picture"]):
-        notes.append(("Pictures", "The recording holds no thumbnails."))
-    return notes
+        found.append(Missing("Pictures", "The recording holds no thumbnails."))
+    return found
+
+
+def _unmeasured(numbers: Mapping[str, Any]) -> list[Missing]:
+    """What waits to be measured with the network; what failed there is told with its reason, too."""
+    return [
+        Missing(
+            name.capitalize(),
+            reason,
+            "" if name in numbers["failed"] else "pathlens probe RECORDING",
+            failed=name in numbers["failed"],
+        )
+        for name, reason in numbers["gaps"].items()
+        if name in PROBED
+    ]
+
+
+def to_make(missing: Iterable[Missing]) -> dict[str, list[str]]:
+    """What is missing by the command that makes it, in small letters; "" if it was not recorded."""
+    commands: dict[str, list[str]] = {}
+    for one in missing:
+        if not one.failed:
+            commands.setdefault(one.command, []).append(one.name.lower())
+    return commands

@@ -9,9 +9,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from pathlens.analysis.results import plural
 from pathlens.reporting.encode import page_json
 from pathlens.reporting.headline import cost, count, headline, percent
-from pathlens.reporting.notes import PROBED, how_sure, what_is_missing
+from pathlens.reporting.notes import how_sure, to_make, what_is_missing
 
 SCRIPTS = (
     *(
@@ -47,17 +48,19 @@ def page(numbers: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=FunctionLoader(_source), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(percent=percent, count=count)
+    environment.filters.update(percent=percent, count=count, plural=plural)
     script = "\n".join(_source(f"{name}.js") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    missing = what_is_missing(numbers, data)
     template = environment.get_template("page.html.j2")
     # These three are our own files or escaped by `page_json`; all else is escaped by the template.
     return template.render(
         numbers=numbers,
         sentence=headline(numbers),
         macs_text=numbers["macs"] and cost(numbers["macs"]["mean"], numbers["macs"]["dense"]),
-        missing=what_is_missing(numbers, data),
-        failed=[name for name in numbers["gaps"] if name not in PROBED],
+        missing=missing,
+        to_make=to_make(missing),
+        failed=numbers["failed"],
         sure=how_sure(numbers, data),
         by=data["barcode"]["by"],
         shown=data["barcode"]["rows"],

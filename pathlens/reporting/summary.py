@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from pathlens.reporting.collect import Findings
 from pathlens.reporting.encode import finite
 from pathlens.reporting.headline import headline
 from pathlens.reporting.sections import SECTIONS
-from pathlens.reporting.sections.base import Gap
+from pathlens.reporting.sections.base import FAILED, UNASKED, Gap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,7 @@ def summarise(
         "layers": [_layer(findings, layer) for layer in findings.layers],
         "images_a_layer": findings.context.images,
         "gaps": gaps(findings),
+        "failed": failed(findings),
         "left_out": left_out(findings),
         "concept_file": concepts is not None,
     }
@@ -113,12 +114,19 @@ def _of_layers(recording: Recording, findings: Findings) -> str:
 
 
 def gaps(findings: Findings) -> dict[str, str]:
-    """Why an analysis is missing, by its name ("map, layer 3")."""
-    return {
-        named.said: named.result.reason
-        for _, named in findings.results()
-        if isinstance(named.result, Gap)
-    }
+    """Why an analysis is missing that was to be there, by its name ("map, layer 3")."""
+    return {name: gap.reason for name, gap in _gaps(findings) if gap.state != UNASKED}
+
+
+def failed(findings: Findings) -> list[str]:
+    """Those of `gaps` that could not be made, unlike those that wait to be measured."""
+    return [name for name, gap in _gaps(findings) if gap.state == FAILED]
+
+
+def _gaps(findings: Findings) -> Iterator[tuple[str, Gap]]:
+    for _, named in findings.results():
+        if isinstance(named.result, Gap):
+            yield named.said, named.result
 
 
 def left_out(findings: Findings) -> dict[str, list[str]]:

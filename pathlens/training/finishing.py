@@ -44,7 +44,10 @@ def finish(config: Config, trainer: Trainer, loaders: Mapping[str, ImageLoader],
     if world.leads:
         if failed:
             _write_skipped(run, failed)
-            say(f"{len(failed)} images could not be read and were left out (see skipped.csv).")
+            say(
+                f"Images that could not be read and were left out: {len(failed)} (first: {min(failed)}); "
+                f"{run.folder / 'skipped.csv'} lists them."
+            )
         _write_result(config, trainer, validation, test)
     say(describe(config, validation, test))
     if unlearnt := not_learnt(test, len(config.classes)):

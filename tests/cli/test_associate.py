@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,41 @@ def test_the_use_of_the_confirmation_images_is_counted(folder, run):
     assert "different questions" not in again.stdout
     other = CliRunner().invoke(app, [str(folder / "own"), "--max-size", "1"])
     assert "answered 2 different questions" in other.stdout
+    assert "another --seed is no remedy" in other.stdout
+
+
+def test_the_verdict_stands_first_and_the_details_on_lines_of_their_own(folder, run):
+    done = run(folder / "own", "--concepts", folder / "concepts.csv")
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(
+        r"\d+ of \d+ tested associations held up on images that were not searched\.", lines[0]
+    )
+    assert lines[1].startswith("Of ")
+    assert lines[2].startswith("Strongest: images with striped")
+    assert lines[-1] == "No tables written; --out FOLDER keeps them."
+    nothing = run(folder / "plain")
+    assert re.match(r"No association held up: 0 of \d+ tested\.\n", nothing.stdout)
+
+
+def test_progress_is_on_stderr(folder, run):
+    done = run(folder / "own", "--layer", "body.conv", "--max-size", 1)
+    assert "search: 100%" in done.stderr
+    assert "search" not in done.stdout.splitlines()[-1]
+
+
+def test_images_of_the_table_that_the_recording_lacks_are_told(folder, run, tmp_path):
+    table = (folder / "concepts.csv").read_text()
+    few, many = tmp_path / "few.csv", tmp_path / "many.csv"
+    few.write_text(table + "val/ghost.jpg,striped,1\nval/other.jpg,striped,1\n")
+    many.write_text(table + "".join(f"val/{i}.jpg,striped,1\n" for i in range(100)))
+    told = run(folder / "own", "--concepts", few, "--max-size", 1).stdout
+    assert (
+        "2 images of the concept table that the recording does not have (first: val/ghost.jpg)"
+        in told
+    )
+    assert "Warning" not in told
+    first = run(folder / "own", "--concepts", many, "--max-size", 1).stdout.splitlines()[0]
+    assert first.startswith("Warning: 100 of the 700 images of the concept table (14%) are unknown")
 
 
 def test_a_ledger_that_cannot_be_kept_is_said(folder, run, monkeypatch):

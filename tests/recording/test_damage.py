@@ -186,6 +186,33 @@ def test_too_many_unreadable_images_stop_it_however_often_it_is_repeated(tmp_pat
     assert contents(tmp_path / "r") == contents(tmp_path / "fresh")
 
 
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (["03.png"], "1 unreadable image listed in {} (first: 03.png; once it is mended"),
+        (["04.png", "09.png"], "2 unreadable images listed in {} (first: 04.png; once they are"),
+    ],
+)
+def test_where_unreadable_images_are_listed_is_told_with_the_first(tmp_path, photos, broken, words):
+    for name in broken:
+        (photos / name).write_bytes(b"cut short")
+    said = []
+    make(tmp_path / "r", photos, say=said.append)
+    assert words.format(tmp_path / "r" / "skipped.csv") in said[-1]
+
+
+def test_one_changed_image_is_said_in_the_singular(tmp_path, photos):
+    make(tmp_path / "r", photos)
+    draw(photos / "07.png", 700)
+    with pytest.raises(
+        PathLensError, match=r"1 image in .* is not what .* only their 1 part again"
+    ):
+        verify_command(tmp_path / "r", str(photos))
+    said = []
+    make(tmp_path / "r", photos, changed=True, say=said.append)
+    assert "1 image has changed: 1 part is made again." in said
+
+
 def test_no_path_of_the_machine_stands_in_any_file(tmp_path, photos):
     """The same images in another place give the same bytes, unreadable ones included."""
     (photos / "03.png").write_bytes(b"cut short")

@@ -13,7 +13,7 @@ from pathlens.recording import write_recording
 from pathlens.reporting import default_folder, report
 from pathlens.reporting.tables import COLUMNS
 
-from .conftest import CLASSES, LAYERS, make_recording, write_ablations, write_swaps
+from .conftest import CLASSES, LAYERS, PLAIN, make_recording, write_ablations, write_swaps
 
 
 def page_data_of(index):
@@ -289,3 +289,57 @@ def test_cards_begin_with_the_strongest_and_turn_through_the_concepts(index):
     assert others.is_unique
     for card in found["cards"]:
         assert all(len(card["images"][kind]) <= 5 for kind in card["images"])
+
+
+def missing_line(index):
+    text = index.read_text()
+    line = text[text.index('id="missing-line">') :].split("</p>")[0]
+    return " ".join(re.sub("<[^>]+>", "", line.partition(">")[2]).split())
+
+
+def test_what_waits_to_be_made_is_not_called_failed(tmp_path):
+    made = make_recording(tmp_path / "made", images=60)
+    index = report(made, layers=[1], plain=PLAIN, progress=False)
+    numbers = json.loads((index.parent / "summary.json").read_text())
+    assert numbers["failed"] == []
+    assert set(numbers["gaps"]) == {"explained images", "path swaps", "ablations"}
+    assert missing_line(index) == (
+        "Not made yet: explained images, path swaps, ablations (pathlens probe RECORDING). "
+        "Why, and how to get it"
+    )
+
+
+def test_what_failed_is_told_apart_from_what_waits(tmp_path):
+    made = make_recording(tmp_path / "made", images=60, thumbnails=False)
+    (made.folder / "path_swaps.csv").write_text("no,table\n1,2\n")
+    index = report(made, layers=[1], plain=PLAIN, progress=False)
+    assert json.loads((index.parent / "summary.json").read_text())["failed"] == ["path swaps"]
+    assert missing_line(index) == (
+        "Could not be made: 1 analysis (path swaps). "
+        "Not made yet: explained images, ablations (pathlens probe RECORDING). "
+        "Not recorded: pictures. Why, and how to get it"
+    )
+
+
+def test_a_page_that_lacks_nothing_says_so(index):
+    assert missing_line(index) == "Failed or missing: nothing."
+
+
+def test_a_hierarchy_counts_as_missing_only_if_it_was_asked_for(tmp_path):
+    made = make_recording(tmp_path / "made", images=60)
+    (tmp_path / "bad.csv").write_text("nothing,of\nthe,kind\n")
+    index = report(made, layers=[1], hierarchy=tmp_path / "bad.csv", plain=PLAIN, progress=False)
+    assert json.loads((index.parent / "summary.json").read_text())["failed"] == ["class hierarchy"]
+    assert "Could not be made: 1 analysis (class hierarchy)." in missing_line(index)
+
+
+def test_images_of_a_concept_table_that_the_recording_lacks_are_on_the_page(tmp_path):
+    made = make_recording(tmp_path / "made", images=60)
+    rows = [f'"{image}",striped' for image in made.images["image"].str.replace('"', '""')[::2]]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["image,concept", *rows, "val/none/ghost.jpg,striped", ""]))
+    index = report(made, layers=[1], concepts=table, plain=PLAIN, progress=False)
+    said = (
+        "1 image of the concept table that the recording does not have (first: val/none/ghost.jpg)"
+    )
+    assert said in index.read_text().split("Left out: associations")[1]

@@ -49,6 +49,15 @@ def test_headline_does_not_call_a_loss_a_saving():
     assert "3.0 % more multiply-adds than plain" in sentence(macs={"saved": -0.03})
 
 
+def test_headline_of_one_image_and_one_filter():
+    said = sentence(
+        recording={**BASE["recording"], "images": 1},
+        filters={**BASE["filters"], "total": 1, "images": 1},
+    )
+    assert "1 image: " in said
+    assert "of 1 filter dynamic at 1 image, with" in said
+
+
 def test_percent():
     assert percent(0.12345) == "12.3\N{NO-BREAK SPACE}%"
 

@@ -95,6 +95,8 @@ class Associations(Result):
         question: What was asked of the confirmation images, for the ledger.
         left_out: Concepts, layers and images that were not searched.
         uses: Questions that this confirmation half has answered, this one included; None if unknown.
+        warning: What has to be known before anything else, such as a concept table that is largely of
+            other images; "" for nothing.
     """
 
     frame: pd.DataFrame = field(repr=False)
@@ -107,6 +109,7 @@ class Associations(Result):
     question: Question
     left_out: str
     uses: int | None = None
+    warning: str = ""
 
     @property
     def confirmed(self) -> pd.DataFrame:
@@ -119,7 +122,19 @@ class Associations(Result):
         return self.frame[~self.frame["testable"]]
 
     def summary(self) -> str:
-        """What was tried, how much held up, and the strongest association."""
+        """How much held up, what was tried, and the strongest association."""
+        return " ".join(self.statements())
+
+    def statements(self) -> list[str]:
+        """The summary piece by piece: a warning if there is one, the verdict, then the details."""
+        measured = measured_words(self.confirmed)
+        details = [self._strongest(), self._within(), measured, self._caveat(), self._used()]
+        said = [self.warning, self._verdict()]
+        if not self.frame.empty:
+            said += [self._tried(), *details]
+        return [piece for piece in said if piece]
+
+    def _verdict(self) -> str:
         count = self.searched
         if self.frame.empty:
             return (
@@ -128,17 +143,25 @@ class Associations(Result):
                 f"{plural(count['layers'], 'layer')} gave no candidate on "
                 f"{plural(count['discovery'], 'discovery image')}."
             )
-        said = (
-            f"Of {count['candidates']:,} candidates in {plural(count['layers'], 'layer')} "
+        held = len(self.confirmed)
+        if not held:
+            return f"No association held up: 0 of {count['tested']:,} tested."
+        return (
+            f"{held:,} of {plural(count['tested'], 'tested association')} held up on images that "
+            "were not searched."
+        )
+
+    def _tried(self) -> str:
+        """What the search went through, and how its best were tested."""
+        count = self.searched
+        best = f"best {count['tested']:,} were" if count["tested"] > 1 else "best was"
+        return (
+            f"Of {plural(count['candidates'], 'candidate')} in {plural(count['layers'], 'layer')} "
             f"({self._search()}), tried on "
-            f"{plural(count['discovery'], 'discovery image')}, the best {count['tested']:,} were "
-            f"tested on {plural(count['confirmation'], 'other image')}, and "
-            f"{len(self.confirmed):,} hold up ({self._tests()}, "
+            f"{plural(count['discovery'], 'discovery image')}, the {best} "
+            f"tested on {plural(count['confirmation'], 'other image')} ({self._tests()}, "
             f"{CORRECTION_NAMES[self.correction]} over all, level {self.level:g})."
         )
-        measured = measured_words(self.confirmed)
-        parts = (said, self._strongest(), self._within(), measured, self._caveat(), self._used())
-        return " ".join(part for part in parts if part)
 
     def _search(self) -> str:
         """How the candidates were gone through."""
@@ -155,7 +178,7 @@ class Associations(Result):
     def _strongest(self) -> str:
         held = self.confirmed
         if held.empty:
-            return "Nothing may be claimed."
+            return ""
         best = held.iloc[int(held["phi"].argmax())].to_dict()
         several = held[held["combination"].str.contains("+", regex=False)]
         gaining = int((several["gain_ci_low"] > 0).sum())
@@ -208,7 +231,9 @@ class Associations(Result):
             return ""
         return (
             f"These confirmation images have answered {self.uses:,} different questions by now: they "
-            "are used up for a claim that was chosen after seeing earlier answers."
+            "are used up for a claim that was chosen after seeing earlier answers. To confirm one, "
+            "record other images and ask once; another --seed is no remedy, as it only deals the same "
+            "images out anew."
         )
 
     def plot(self) -> Figure:

@@ -12,8 +12,9 @@ from pathlens.analysis.associating.code_baselines import COLUMNS as BASELINE_COL
 from pathlens.analysis.associating.hunting import Hunt, Hunted
 from pathlens.analysis.associating.judging import judge
 from pathlens.analysis.associating.ledger import question
-from pathlens.analysis.associating.notes import left_out
+from pathlens.analysis.associating.notes import left_out, strangers
 from pathlens.analysis.associating.options import Options
+from pathlens.analysis.associating.progress import LayerBar
 from pathlens.analysis.associating.targets import (
     Targets,
     class_targets,
@@ -45,6 +46,7 @@ def associations(
     sequence: bool | None = None,
     threshold: float | None = None,
     baselines: Mapping[str, PathData] | None = None,
+    progress: bool = False,
 ) -> Associations:
     """Search combinations that go with concepts on one half of the images, test on the other.
 
@@ -75,6 +77,7 @@ def associations(
             where groups hold several images that are not derived from one source image.
         threshold: Value above which an image has a concept of the table.
         baselines: Other codes of the same images and layers, by name; the same search is made there.
+        progress: Whether bars on stderr show how far it is.
 
     Raises:
         PathLensError: If a layer is unknown, an option is out of range, the images cannot be split, the
@@ -100,8 +103,11 @@ def associations(
     del codes[OWN]
     table = data.concepts() if concepts is None else concepts
     hunt = _hunt(data, table, options, codes)
-    hunted = [hunt.layer(layer) for layer in chosen]
-    frame = judge([part for one in hunted for part in one.parts], hunt, chosen)
+    bar = LayerBar(chosen, progress)
+    hunted = [hunt.layer(layer, bar.step) for layer in bar.over(chosen)]
+    parts = [part for one in hunted for part in one.parts]
+    frame = judge(parts, hunt, chosen, progress=progress)
+    unknown = strangers(data, table)
     still = [x.name for x, one in zip(chosen, hunted, strict=True) if not one.filters]
     asked = {key: value for key, value in asdict(options).items() if key != "resamples"}
     return Associations(
@@ -113,7 +119,8 @@ def associations(
         beam=beam,
         correction=correction,
         question=question(seed, table, layers=[x.name for x in chosen], **asked),
-        left_out=left_out(hunt, still),
+        left_out=left_out(hunt, still, unknown),
+        warning=unknown.warning,
     )
 
 

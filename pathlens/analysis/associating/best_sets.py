@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pathlens.analysis.associating.packed import NO_FILTER, pack_aims, pack_columns
+from pathlens.analysis.associating.progress import Step, silent
 from pathlens.analysis.associating.qualities import Quality
 from pathlens.analysis.source import Bits, Floats, Ints
 
@@ -65,15 +67,22 @@ class SetSearch:
     beam: int | None
     threads: int | None
 
-    def best(self, bits: Bits, concepts: Bits) -> Best:
+    def best(self, bits: Bits, concepts: Bits, step: Step = silent) -> Best:
         """Search for all concepts, so many at a time that memory stays small.
 
         Args:
             bits: bool (images, filters), with at least one filter.
             concepts: bool (images, concepts).
+            step: Called with the share of the search that was done since.
         """
         columns = pack_columns(bits, self.quality, min(self.least, len(bits)))
-        parts = [self._together(columns, bits, concepts[:, x]) for x in _blocks(bits, concepts)]
+        number = concepts.shape[1]
+        parts = [
+            self._together(
+                columns, bits, concepts[:, x], _scaled(step, (x.stop - x.start) / number)
+            )
+            for x in _blocks(bits, concepts)
+        ]
         if not parts:
             return nothing(0)
         return Best(
@@ -83,7 +92,9 @@ class SetSearch:
             visited=sum(int(kept.visited.sum()) for kept, _ in parts),
         )
 
-    def _together(self, columns: Columns, bits: Bits, concepts: Bits) -> tuple[Kept, Ints]:
+    def _together(
+        self, columns: Columns, bits: Bits, concepts: Bits, step: Step
+    ) -> tuple[Kept, Ints]:
         """The best sets of a few concepts, and the best single filters."""
         from pathlens.analysis.associating.beam import search_pairs
 
@@ -96,7 +107,7 @@ class SetSearch:
         self._widen(columns, aims, kept, leads)
         if self.beam is None:
             kept.visited[:] = counted
-            self._try_all(columns, aims, kept)
+            self._try_all(columns, aims, kept, step)
         return kept, single
 
     def _empty(self, concepts: int, top: int, floor: float) -> Kept:
@@ -120,7 +131,7 @@ class SetSearch:
             widen(columns, aims, kept, leads, wider, size)
             leads = wider
 
-    def _try_all(self, columns: Columns, aims: Aims, kept: Kept) -> None:
+    def _try_all(self, columns: Columns, aims: Aims, kept: Kept, step: Step) -> None:
         """Sets of three and more filters, branch by branch.
 
         All branches start with the same bars, so that nothing depends on which is done first.
@@ -137,8 +148,18 @@ class SetSearch:
         size = min(self.max_size, len(columns.words))
         firsts = range(len(columns.words) - 2) if size > 2 else range(0)
         with ThreadPoolExecutor(self.threads or _numba_threads()) as pool:
-            for own in pool.map(one, firsts):
+            for first, own in zip(firsts, pool.map(one, firsts), strict=True):
                 _merge(kept, own)
+                step(_share(first, len(columns.words)))
+
+
+def _scaled(step: Step, share: float) -> Step:
+    return lambda done: step(done * share)
+
+
+def _share(first: int, filters: int) -> float:
+    """Work of a branch, taken as its triples, among that of all branches."""
+    return comb(filters - first - 1, 2) / comb(filters, 3)
 
 
 def _numba_threads() -> int:

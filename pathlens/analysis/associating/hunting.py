@@ -19,6 +19,7 @@ from pathlens.analysis.associating.code_baselines import beside_baseline
 from pathlens.analysis.associating.confirmation import confirm
 from pathlens.analysis.associating.gains import gains
 from pathlens.analysis.associating.options import Options
+from pathlens.analysis.associating.progress import Step, silent
 from pathlens.analysis.associating.resampling import Resampling
 from pathlens.analysis.associating.search import Found, search_layer
 from pathlens.analysis.associating.targets import Targets
@@ -70,12 +71,18 @@ class Hunt:
     sequences: bool
     baselines: Mapping[str, PathData]
 
-    def layer(self, layer: Layer) -> Hunted:
-        """Search one layer and test what was found there."""
+    def layer(self, layer: Layer, step: Step = silent) -> Hunted:
+        """Search one layer and test what was found there.
+
+        Args:
+            layer: The layer.
+            step: Called with the share of the layer's searches that was done since.
+        """
         bits, scores = self.data.bits(layer.name), _scores(self.data, layer)
         parts, beside, candidates, visited = [], [], 0, 0
         for number, target in enumerate(self.targets):
-            trial = self._trial(bits, target)
+            told = self._part_of(step, target)
+            trial = self._trial(bits, target, told)
             candidates += trial.found.candidates
             visited += trial.found.visited
             if not len(trial):
@@ -83,7 +90,7 @@ class Hunt:
             # By layer, so that its intervals do not depend on which others are looked at.
             rng = np.random.default_rng([self.options.seed, layer.index, number])
             parts.append(self._tested(trial, target, layer, scores, rng))
-            beside += self._beside(trial, target, layer, number)
+            beside += self._beside(trial, target, layer, number, told)
         filters = int(dynamic_columns(bits[self.discovery]).sum())
         return Hunted(filters, candidates, visited, parts, beside)
 
@@ -106,7 +113,13 @@ class Hunt:
             halves, target.spanning[concept], candidates, self.search, rng
         )
 
-    def search(self, bits: Bits, concepts: Bits) -> Found:
+    def _part_of(self, step: Step, target: Targets) -> Step:
+        """A step of one search among those of a layer: one for each set of concepts and code."""
+        concepts = sum(len(one.names) for one in self.targets)
+        codes = 1 + len(self.baselines)
+        return lambda share: step(share * len(target.names) / concepts / codes)
+
+    def search(self, bits: Bits, concepts: Bits, step: Step = silent) -> Found:
         """The candidates that are taken to confirmation."""
         options = self.options
         found = search_layer(
@@ -117,12 +130,13 @@ class Hunt:
             quality=options.quality,
             min_support=options.min_support,
             beam=options.beam,
+            step=step,
         )
         return trimmed(found, bits, concepts)
 
-    def _trial(self, bits: Bits, target: Targets) -> Trial:
+    def _trial(self, bits: Bits, target: Targets, step: Step) -> Trial:
         first, second = bits[target.discovery], bits[target.confirmation]
-        found = self.search(first, target.found)
+        found = self.search(first, target.found, step)
         return Trial(Half(first, target.found), Half(second, target.tested), found)
 
     def _of_known_class(self, rows: Ints, target: Targets) -> tuple[Ints, Ints]:
@@ -164,14 +178,14 @@ class Hunt:
         return (labels if able else None), np.asarray(varies & able)
 
     def _beside(
-        self, trial: Trial, target: Targets, layer: Layer, number: int
+        self, trial: Trial, target: Targets, layer: Layer, number: int, step: Step
     ) -> list[pd.DataFrame]:
         frame = _named(trial, target, layer)[["layer", "name", "combination", "concept"]]
         resampling = self._resampling(target)
         tables = []
         for place, (name, code) in enumerate(self.baselines.items()):
             rng = np.random.default_rng([self.options.seed, layer.index, number, 2, place])
-            other = self._trial(code.bits(layer.name), target)
+            other = self._trial(code.bits(layer.name), target, step)
             reached = beside_baseline(trial, other, resampling, rng)
             tables.append(pd.concat([frame.assign(baseline=name), reached], axis="columns"))
         return tables

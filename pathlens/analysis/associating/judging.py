@@ -17,13 +17,16 @@ from pathlens.analysis.source import Ints
 from pathlens.layers import Layer
 
 
-def judge(parts: Sequence[pd.DataFrame], hunt: Hunt, layers: Sequence[Layer]) -> pd.DataFrame:
+def judge(
+    parts: Sequence[pd.DataFrame], hunt: Hunt, layers: Sequence[Layer], *, progress: bool = False
+) -> pd.DataFrame:
     """All candidates in their order, corrected together.
 
     Args:
         parts: Tables of tested candidates.
         hunt: How they were searched; also tests concepts that are sets of classes.
         layers: The layers searched.
+        progress: Whether tests over classes show a bar, as each repeats a search many times.
 
     Returns:
         Columns `COLUMNS`.
@@ -33,7 +36,9 @@ def judge(parts: Sequence[pd.DataFrame], hunt: Hunt, layers: Sequence[Layer]) ->
     options = hunt.options
     frame = pd.concat(parts, ignore_index=True)
     family = can_be_significant(frame["p_smallest"].to_numpy(), options.level)
-    frame = _with_class_p(frame.assign(testable=family), hunt, {x.index: x for x in layers})
+    frame = _with_class_p(
+        frame.assign(testable=family), hunt, {x.index: x for x in layers}, progress
+    )
     stepped = corrected(frame["p"].to_numpy(dtype=np.float64), family, options.correction)
     frame = frame.assign(p_corrected=stepped, confirmed=stepped <= options.level)
     frame = with_verdicts(frame, options.level, options.correction)
@@ -42,14 +47,18 @@ def judge(parts: Sequence[pd.DataFrame], hunt: Hunt, layers: Sequence[Layer]) ->
     return frame[list(COLUMNS)].reset_index(drop=True)
 
 
-def _with_class_p(frame: pd.DataFrame, hunt: Hunt, layers: dict[Any, Layer]) -> pd.DataFrame:
+def _with_class_p(
+    frame: pd.DataFrame, hunt: Hunt, layers: dict[Any, Layer], progress: bool
+) -> pd.DataFrame:
     """P of the testable candidates whose concept is a set of classes; the others need none."""
+    from tqdm.auto import tqdm
+
     asked = frame[(frame["test"] == PERMUTATION) & frame["testable"]]
-    for index, of_layer in asked.groupby("layer", sort=False):
-        for concept, rows in of_layer.groupby("concept", sort=False):
-            candidates = [_filters(text) for text in rows["combination"]]
-            p = hunt.class_p(layers[index], str(concept), candidates)
-            frame.loc[rows.index, "p"] = p
+    groups = list(asked.groupby(["layer", "concept"], sort=False))
+    shown = progress and bool(groups)
+    for (index, concept), rows in tqdm(groups, desc="test over classes", disable=not shown):
+        candidates = [_filters(text) for text in rows["combination"]]
+        frame.loc[rows.index, "p"] = hunt.class_p(layers[index], str(concept), candidates)
     return frame
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pathlens.analysis.associating.best_sets import SetSearch, nothing
 from pathlens.analysis.associating.packed import NO_FILTER
+from pathlens.analysis.associating.progress import Step, silent
 from pathlens.analysis.associating.qualities import quality as quality_named
 from pathlens.analysis.source import Bits, Floats, Ints, dynamic_columns
 from pathlens.analysis.statistics import phi
@@ -69,6 +70,7 @@ def search_layer(
     min_support: int | None = None,
     beam: int | None = None,
     threads: int | None = None,
+    step: Step = silent,
 ) -> Found:
     """Find for every concept the `top` combinations with the highest quality.
 
@@ -93,6 +95,7 @@ def search_layer(
             one filter less. Faster, and not exact.
         threads: Threads; None for all processors that this process may use, or as many as
             NUMBA_NUM_THREADS says.
+        step: Called with the share of the search that was done since it was called last.
 
     Raises:
         PathLensError: If there is no such quality or an option is out of range.
@@ -103,7 +106,7 @@ def search_layer(
     filters = np.flatnonzero(dynamic_columns(bits))
     on = bits[:, filters]
     search = SetSearch(chosen, max_size, top, least, beam, threads)
-    best = search.best(on, concepts) if len(filters) else nothing(concepts.shape[1])
+    best = search.best(on, concepts, step) if len(filters) else nothing(concepts.shape[1])
     rows, places = np.nonzero(best.value > -np.inf)
     numbers = np.append(filters, NO_FILTER)
     members = numbers[best.members[rows, places]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pathlens.analysis.drawing import INK, empty_figure, house_style, new_figure, plain_text
+from pathlens.analysis.results import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +67,7 @@ def draw_cards(
 
 def _facts(axes: Axes, card: dict[Any, Any], filters: pd.DataFrame) -> None:
     axes.axis("off")
-    lines = [f"{card['images']:,} images ({card['share']:.0%})"]
+    lines = [f"{plural(int(card['images']), 'image')} ({card['share']:.0%})"]
     if card["classes"]:
         lines.append(plain_text(card["classes"], 46))
     lines += [

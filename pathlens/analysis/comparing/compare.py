@@ -81,7 +81,7 @@ class Comparison(Result):
         images = (
             f"the same {plural(self.images, 'image')}"
             if self.images
-            else f"{self.images_a:,} and {self.images_b:,} different images"
+            else f"{self.images_a:,} and {plural(self.images_b, 'different image')}"
         )
         text = (
             f"Over {images}, {changed:,} of {plural(len(self.filters), 'filter')} in "

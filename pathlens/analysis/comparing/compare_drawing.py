@@ -29,7 +29,7 @@ def draw_comparison(comparison: Comparison) -> Figure:
         images = (
             f"the same {plural(comparison.images, 'image')}"
             if comparison.images
-            else f"{comparison.images_a:,} and {comparison.images_b:,} different images"
+            else f"{comparison.images_a:,} and {plural(comparison.images_b, 'different image')}"
         )
         figure.suptitle(f"A against B over {images}", x=0.01, ha="left", size=10, weight="bold")
     return figure

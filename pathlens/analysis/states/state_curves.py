@@ -68,9 +68,10 @@ class StateCurves(Result):
             return f"{text}: one image cannot show that a filter depends on the image."
         before, middle = self.network.iloc[-2], self.network.iloc[len(self.network) // 2]
         gain = 100 * (last["dynamic"] - before["dynamic"])
+        few = plural(int(before["images"]), "image")
         return (
             f"{text}, and {middle['dynamic']:.0%} over {plural(int(middle['images']), 'image')} "
-            f"drawn at random; the last step, from {int(before['images']):,} images on, still adds "
+            f"drawn at random; the last step, from {few} on, still adds "
             f"{gain:.1f} percentage points."
         )
 

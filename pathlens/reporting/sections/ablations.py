@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.base import Columns, Context
+from pathlens.reporting.sections.base import Columns, Context, Gap, measured
 from pathlens.reporting.sections.single import SingleSection
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ class Ablated(SingleSection):
         )
     }
 
-    def look(self, context: Context) -> Ablations:
+    def look(self, context: Context) -> Ablations | Gap:
         """Read the table beside the recording."""
         from pathlens.analysis.measured.ablations import ablations
+        from pathlens.recording.beside import ABLATIONS
 
-        return ablations(context.recording)
+        recording = context.recording
+        return measured(recording, ABLATIONS, lambda: ablations(recording))
 
     def drawn(self, found: Ablations) -> dict[str, Any]:
         """Of every set its effect on all images; of a class's signature that on the class, too."""

@@ -23,15 +23,20 @@ Columns = Mapping[str, tuple[str, ...]]
 """Columns of tables, by the table's name."""
 
 
+FAILED, PENDING, UNASKED = "failed", "pending", "unasked"
+
+
 @dataclass(frozen=True)
 class Gap:
-    """An analysis that could not be done.
+    """An analysis that was not done.
 
     Attributes:
         reason: One sentence that says why, and what to do where something can be done.
+        state: `FAILED`; `PENDING` if nobody has measured it yet; `UNASKED` if nobody wants it.
     """
 
     reason: str
+    state: str = FAILED
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,27 @@ def attempt(analysis: Callable[[], T]) -> T | Gap:
     if frame is not None and not len(frame):
         return Gap(str(result.summary()))  # type: ignore[attr-defined]
     return result
+
+
+def measured(recording: Recording, file: str, read: Callable[[], T]) -> T | Gap:
+    """What lies measured beside a recording; a gap that is no failure where nothing does.
+
+    Args:
+        recording: The recording.
+        file: Name of the table beside it.
+        read: Reads it.
+
+    Raises:
+        PathLensError: If the table is there and cannot be read.
+    """
+    from pathlens.recording.beside import read_beside
+
+    try:
+        return read()
+    except PathLensError as error:
+        if read_beside(recording, file) is None:
+            return Gap(str(error), PENDING)
+        raise
 
 
 def layer_label(index: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pathlens.errors import PathLensError
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.base import Context, Gap, Named, PageImages, Section
+from pathlens.reporting.sections.base import PENDING, Context, Gap, Named, PageImages, Section
 
 Examples = list[dict[str, Any]]
 
@@ -33,7 +33,8 @@ class ExplainedImages(Section["Examples | Gap"]):
             return Gap(str(error))
         return found or Gap(
             "No image was explained: run `pathlens probe` on the recording, where its network and "
-            "images are, and make the report again."
+            "images are, and make the report again.",
+            PENDING,
         )
 
     def results(self, found: Examples | Gap) -> Iterator[Named]:

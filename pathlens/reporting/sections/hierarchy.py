@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.base import Columns, Context, Gap
+from pathlens.reporting.sections.base import UNASKED, Columns, Context, Gap
 from pathlens.reporting.sections.single import SingleSection
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Hierarchy(SingleSection):
             if set(context.recording.classes) != set(hierarchy.index):
                 return Gap(
                     "No class hierarchy was given: name a file (class by superclass, 0 or 1) with "
-                    "`pathlens report --hierarchy FILE`."
+                    "`pathlens report --hierarchy FILE`.",
+                    UNASKED,
                 )
         return compare_with_hierarchy(
             context.recording, hierarchy, baselines=context.baselines, seed=context.seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathlens.reporting.encode import finite
-from pathlens.reporting.sections.base import Columns, Context, Gap
+from pathlens.reporting.sections.base import Columns, Context, Gap, measured
 from pathlens.reporting.sections.single import SingleSection
 
 if TYPE_CHECKING:
@@ -25,11 +25,13 @@ class Swaps(SingleSection):
     file = "path_swaps"
     columns: ClassVar[Columns] = {"path_swaps": _COLUMNS}
 
-    def look(self, context: Context) -> PathSwaps:
+    def look(self, context: Context) -> PathSwaps | Gap:
         """Read the table beside the recording."""
         from pathlens.analysis.measured.swaps import path_swaps
+        from pathlens.recording.beside import PATH_SWAPS
 
-        return path_swaps(context.recording)
+        recording = context.recording
+        return measured(recording, PATH_SWAPS, lambda: path_swaps(recording))
 
     def numbers(self, found: PathSwaps | Gap) -> dict[str, Any]:
         """What one static path and the path of another class lose, in shares with intervals."""
