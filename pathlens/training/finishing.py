@@ -45,8 +45,8 @@ def finish(config: Config, trainer: Trainer, loaders: Mapping[str, ImageLoader],
         if failed:
             _write_skipped(run, failed)
             say(
-                f"Images that could not be read and were left out: {len(failed)} (first: {min(failed)}); "
-                f"{run.folder / 'skipped.csv'} lists them."
+                f"Images that could not be read and were left out: {len(failed)} (first: "
+                f"{min(failed)}); {run.folder / 'skipped.csv'} lists them."
             )
         _write_result(config, trainer, validation, test)
     say(describe(config, validation, test))
