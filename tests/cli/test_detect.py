@@ -33,7 +33,7 @@ def said(done):
 def place(trained, tmp_path_factory):
     """Runs, of which "gated" is attacked and recorded."""
     root = tmp_path_factory.mktemp("detect")
-    shutil.copytree(trained, root / "runs")
+    shutil.copytree(trained, root / "runs", ignore=shutil.ignore_patterns("recordings"))
     patch = pytest.MonkeyPatch()
     patch.setenv("PATHLENS_RUNS", str(root / "runs"))
     done = pathlens("detect", "attack", *LABELS, "--run", "gated", "--images", 150)

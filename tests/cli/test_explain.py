@@ -16,7 +16,8 @@ from pathlens.recorder import record
 def place(trained, tmp_path_factory):
     """A folder with runs, one of them recorded, a picture, and what is none."""
     root = tmp_path_factory.mktemp("explain")
-    shutil.copytree(trained, root / "runs")
+    # Without what tests of other files may have recorded in it.
+    shutil.copytree(trained, root / "runs", ignore=shutil.ignore_patterns("recordings"))
     shutil.copytree(root / "runs" / "gated", root / "runs" / "bare")
     record(root / "runs" / "gated", limit=40, progress=False)
     Image.new("RGB", (40, 40), (200, 10, 10)).save(root / "red.png")

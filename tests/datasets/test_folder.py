@@ -128,7 +128,7 @@ def test_images_lie_in_their_class_at_any_depth(tmp_path):
 def test_loose_images_beside_class_folders_are_said(tmp_path):
     fill(tmp_path, ["a", "b"])
     picture(tmp_path / "cover.png")
-    with pytest.warns(UserWarning, match="holds 1 images beside its class folders"):
+    with pytest.warns(UserWarning, match="holds 1 image beside its class folders"):
         assert "cover.png" not in load_dataset(tmp_path).split("train").ids
 
 

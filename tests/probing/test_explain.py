@@ -28,7 +28,7 @@ IMAGES = 80
 def folder(trained, tmp_path_factory):
     """Runs whose gates differ between images; "gated" is recorded, "unrecorded" is its copy."""
     root = tmp_path_factory.mktemp("explained")
-    shutil.copytree(trained, root / "runs")
+    shutil.copytree(trained, root / "runs", ignore=shutil.ignore_patterns("recordings"))
     change_gates(root / "runs" / "gated" / "checkpoint.pt")
     shutil.copytree(root / "runs" / "gated", root / "runs" / "unrecorded")
     record(root / "runs" / "gated", limit=IMAGES, progress=False)
