@@ -188,7 +188,7 @@ STUDIES = (
     Study(
         "static_pruning",
         (("run.py", FILES), ("figure.py",)),
-        ("accuracy.csv", "speed.csv", "equal.csv"),
+        ("accuracy.csv", "speed.csv", "equal.csv", "accuracy_and_speed.svg"),
         600,
         "needs `pip install --no-deps torch-pruning==1.6.1`; times, so nothing else may run",
     ),
