@@ -26,10 +26,6 @@ _Layers = Annotated[
 ]
 
 
-_FEW = 80
-"""Clean images below which nothing can be evaluated either."""
-
-
 @detect.command()
 def attack(
     labels: Annotated[
@@ -152,6 +148,7 @@ def fit(
     """Fit detectors on some clean images, fix their thresholds on as many others."""
     from pathlens.cli.choose import chosen_recording
     from pathlens.detection import fit as fit_detectors
+    from pathlens.detection.evaluation.cells import FEWEST_CLEAN
 
     found = fit_detectors(
         chosen_recording(recording),
@@ -165,7 +162,7 @@ def fit(
     )
     for name, saved in found.items():
         typer.echo(f"{name}: flags scores above {saved.threshold:.4g}.")
-        if saved.used is not None and len(saved.used) < _FEW:
+        if saved.used is not None and len(saved.used) < FEWEST_CLEAN:
             typer.echo(
                 f"It was fitted on {len(saved.used)} images: so few give a guess and no threshold, and "
                 f"are too few to evaluate."

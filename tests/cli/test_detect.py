@@ -75,6 +75,20 @@ def test_fit_takes_the_newest_clean_recording_and_writes_beside_it(recordings, f
     assert f"softmax: flags scores above {about['threshold']:.4g}." in fitted
 
 
+def test_attack_says_what_comes_next(place, recordings):
+    output = (place / "said.txt").read_text().replace("\n", "")
+    assert output.endswith(f'Next: pathlens detect fit "{recordings["clean"]}"')
+
+
+def test_fit_warns_where_images_are_too_few_to_evaluate(recordings, fitted, tmp_path):
+    done = pathlens(
+        "detect", "fit", recordings["clean"], "--hold-back", 0.85, "--out", tmp_path / "few"
+    )
+    assert done.exit_code == 0, done.exception
+    assert "too few to evaluate" in done.output.replace("\n", " ")
+    assert "too few" not in fitted
+
+
 def test_scores_lie_beside_the_recording_that_was_scored(recordings, fitted):
     folder = recordings["fgsm-24"]
     done = pathlens("detect", "score", folder, "--detectors", recordings["clean"] / "detectors")

@@ -1,9 +1,6 @@
-import importlib
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +14,7 @@ from pathlens.datasets import load_dataset
 from pathlens.datasets.loader import ImageLoader
 from pathlens.detection import detection_data, find_detector
 from pathlens.errors import PathLensError
+from tests.studies.conftest import modules_of
 
 pytest.importorskip("foolbox")
 
@@ -30,14 +28,9 @@ NAMES = ("likelihood", "soft-consistency + mahalanobis", "soft-logistic", "soft-
 
 @pytest.fixture(scope="module")
 def study():
-    """The modules of the study, which import each other by plain names, as scripts do."""
-    sys.path.insert(0, str(STUDY))
-    found = SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    yield found
-    sys.path.remove(str(STUDY))
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "")).startswith(str(STUDY)):
-            del sys.modules[name]
+    """The modules of the study."""
+    with modules_of(MODULES, STUDY) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

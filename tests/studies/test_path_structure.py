@@ -1,8 +1,5 @@
-import importlib
-import sys
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +7,7 @@ import pytest
 
 from pathlens.analysis import cifar10_hierarchy
 from tests.analysis.conftest import make_recording
+from tests.studies.conftest import modules_of
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
 STUDY = ANALYSES / "path_structure"
@@ -18,14 +16,9 @@ MODULES = ("recordings", "tables", "figures", "run")
 
 @pytest.fixture(scope="module")
 def study():
-    """The modules of the study, which import each other by plain names, as scripts do."""
-    sys.path.insert(0, str(STUDY))
-    found = SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    yield found
-    sys.path.remove(str(STUDY))
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "")).startswith(str(STUDY)):
-            del sys.modules[name]
+    """The modules of the study."""
+    with modules_of(MODULES, STUDY) as found:
+        yield found
 
 
 def coded_classes(seed, *, images=200, classes=4, filters=24, flips=0.05):

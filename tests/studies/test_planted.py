@@ -1,9 +1,6 @@
-import importlib
-import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +8,7 @@ import pytest
 
 from pathlens.analysis import associations
 from pathlens.concepts import concept_matrix
+from tests.studies.conftest import modules_of
 
 STUDY = Path(__file__).parents[2] / "analyses" / "planted"
 MODULES = (
@@ -21,14 +19,9 @@ MODULES = (
 
 @pytest.fixture(scope="module")
 def study():
-    """The modules of the study, which import each other by plain names, as scripts do."""
-    sys.path.insert(0, str(STUDY))
-    found = SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    yield found
-    sys.path.remove(str(STUDY))
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "")).startswith(str(STUDY)):
-            del sys.modules[name]
+    """The modules of the study."""
+    with modules_of(MODULES, STUDY) as found:
+        yield found
 
 
 def some_world(study, seed, classes=4, filters=40):

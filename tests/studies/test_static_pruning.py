@@ -1,8 +1,5 @@
-import importlib
-import sys
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,20 +7,17 @@ import pytest
 import torch
 from torch import nn
 
+from tests.studies.conftest import modules_of
+
 STUDY = Path(__file__).parents[2] / "analyses" / "static_pruning"
 MODULES = ("planning", "pruning", "training", "measuring", "timing", "tables", "figure")
 
 
 @pytest.fixture(scope="module")
 def study():
-    """The modules of the study, which import each other by plain names, as scripts do."""
-    sys.path.insert(0, str(STUDY))
-    found = SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    yield found
-    sys.path.remove(str(STUDY))
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "")).startswith(str(STUDY)):
-            del sys.modules[name]
+    """The modules of the study."""
+    with modules_of(MODULES, STUDY) as found:
+        yield found
 
 
 class Fire(nn.Module):

@@ -1,6 +1,4 @@
-import importlib
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +9,7 @@ import pytest
 
 from pathlens.analysis import associations
 from tests.analysis.conftest import make_recording
+from tests.studies.conftest import modules_of
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
 STUDY = ANALYSES / "sum_up"
@@ -19,15 +18,9 @@ MODULES = ("measures", "summary", "run")
 
 @pytest.fixture(scope="module")
 def study():
-    """The modules of the study, which import each other by plain names, as scripts do."""
-    places = [str(STUDY), str(ANALYSES / "path_structure")]
-    before = list(sys.path)
-    sys.path[:0] = places
-    yield SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    sys.path[:] = before
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "")).startswith(tuple(places)):
-            del sys.modules[name]
+    """The modules of the study, and of the one whose code it uses."""
+    with modules_of(MODULES, STUDY, ANALYSES / "path_structure") as found:
+        yield found
 
 
 def worded(seed, images=240, classes=4, filters=20, flips=0.05):
