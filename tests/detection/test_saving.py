@@ -93,6 +93,37 @@ def recording_of(folder, ids):
     return open_recording(folder)
 
 
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [("children", -1), ("children", 10**9), ("feature", 10**9), ("feature", -1), ("roots", 10**9)],
+)
+def test_trees_that_lead_out_of_the_file_are_refused(array, value, world, tmp_path):
+    detector = Forest(trees=3)
+    fitted = detector.fit(world.clean, world.attacked)
+    path = save_detector(tmp_path, SavedDetector(detector, fitted, "abc", 1.5))
+    file = path.with_suffix(".npz")
+    with np.load(file) as held:
+        arrays = {name: held[name] for name in held.files}
+    load_detector(path)
+    arrays[f"tree.{array}"].flat[0] = value
+    np.savez(file, **arrays)
+    with pytest.raises(PathLensError, match="is damaged"):
+        load_detector(path)
+
+
+def test_a_tree_that_leads_back_is_refused(world, tmp_path):
+    detector = Forest(trees=3)
+    fitted = detector.fit(world.clean, world.attacked)
+    path = save_detector(tmp_path, SavedDetector(detector, fitted, "abc", 1.5))
+    file = path.with_suffix(".npz")
+    with np.load(file) as held:
+        arrays = {name: held[name] for name in held.files}
+    arrays["tree.children"][-1] = 0
+    np.savez(file, **arrays)
+    with pytest.raises(PathLensError, match="is damaged"):
+        load_detector(path)
+
+
 def test_scores_lie_beside_the_recording(tmp_path):
     recording = recording_of(tmp_path / "r", ["NA", "b,c", "d"])
     assert read_scores(recording) is None

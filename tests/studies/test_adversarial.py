@@ -21,7 +21,7 @@ pytest.importorskip("foolbox")
 STUDY = Path(__file__).parents[2] / "analyses" / "adversarial"
 MODULES = (
     *("run", "subject", "guards", "cells", "kept"),
-    *("adaptive_table", "adaptive_figure", "adaptive", "gradients"),
+    *("adaptive_table", "adaptive_figure", "adaptive", "gradients", "cost"),
 )
 NAMES = ("likelihood", "soft-consistency + mahalanobis", "soft-logistic", "soft-forest")
 
@@ -332,3 +332,23 @@ images = 120
 labels = ["noise-8"]
 images = 120
 """
+
+
+def test_a_share_is_the_median_of_ratios_within_a_turn(study):
+    times = {"forward pass": np.array([1.0, 2.0, 4.0]), "votes": np.array([0.1, 0.1, 1.0])}
+    (row,) = study.cost.shares(times, 10)
+    assert (row["detector"], row["images"], row["turns"]) == ("votes", 10, 3)
+    assert row["share"] == pytest.approx(0.1)
+    assert row["share_low_quartile"] == pytest.approx((0.05 + 0.1) / 2)
+    assert row["share_high_quartile"] == pytest.approx((0.1 + 0.25) / 2)
+    assert row["forward_us"] == pytest.approx(2e5)
+    assert row["scoring_us"] == pytest.approx(1e4)
+
+
+def test_scoring_costs_something_for_one_image_and_for_several(study, subject, world):
+    fitted = {name: world.guards[name].saved.fitted for name in ("likelihood", "soft-forest")}
+    for images in (1, 8):
+        rows = study.cost.costs(subject, fitted, world.clean.pixels[:images], 2)
+        assert [row["detector"] for row in rows] == list(fitted)
+        assert all(0 < row["share"] < np.inf for row in rows)
+        assert {row["images"] for row in rows} == {images}

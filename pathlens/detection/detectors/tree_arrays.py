@@ -1,4 +1,4 @@
-"""Trees as plain arrays: what scikit-learn fits, kept without pickle and scored with numpy.
+"""Trees as plain arrays: what scikit-learn fits, kept without pickle.
 
 A pickle runs code when it is opened and may not open under another version of the library. Arrays do
 neither, and the fitted detector no longer needs scikit-learn. Tests hold the scores against the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,7 @@ from pathlens.detection.detectors.inputs import Inputs, inputs_from
 from pathlens.detection.detectors.values import Values
 from pathlens.layers import LayerTable
 
-_IMAGES_AT_ONCE = 128
-"""As many as the processor's cache holds the paths of."""
-
-_STEPS_AT_ONCE = 4
-"""Steps between two looks at which images are in leaves already."""
+Indices = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -52,76 +47,30 @@ class Tree:
 class Trees:
     """Sum of the leaves that an image falls into, over all trees.
 
+    What is looked up is kept in 4 bytes: scoring takes as long as memory does.
+
     Attributes:
-        roots: int64 (trees,), node of each root.
-        feature: int64 (nodes,), as `Tree` has it; a leaf looks at input 0 and goes to itself.
-        threshold: float64 (nodes,).
-        children: int64 (nodes, 2), left and right.
+        roots: int32 (trees,), node of each root.
+        feature: int32 (nodes,), as `Tree` has it; a leaf looks at input 0 and goes to itself.
+        threshold: float32 (nodes,).
+        children: int32 (nodes, 2), left and right.
         value: float64 (nodes,).
-        depth: Steps from a root after which every image is in a leaf.
     """
 
-    roots: Ints
-    feature: Ints = field(repr=False)
-    threshold: Floats = field(repr=False)
-    children: Ints = field(repr=False)
+    roots: Indices
+    feature: Indices = field(repr=False)
+    threshold: npt.NDArray[np.float32] = field(repr=False)
+    children: Indices = field(repr=False)
     value: Floats = field(repr=False)
-    depth: int
 
     def sums(self, table: npt.NDArray[np.float32]) -> Floats:
         """float64 (images,)."""
+        from pathlens.detection.detectors.tree_walk import leaf_sums
+
         found = np.empty(len(table))
-        for start in range(0, len(table), _IMAGES_AT_ONCE):
-            block = slice(start, start + _IMAGES_AT_ONCE)
-            found[block] = self.value[self._leaves(table[block])].sum(axis=1)
+        nodes = (self.feature, self.threshold, self.children, self.value)
+        leaf_sums(np.ascontiguousarray(table), self.roots, *nodes, found)
         return found
-
-    def _leaves(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-        """The leaf of each image in each tree, int32 (images, trees)."""
-        images, width = table.shape
-        flat, walk = np.ascontiguousarray(table).ravel(), self._walk
-        found = np.tile(self.roots.astype(np.int32), images)
-        places = np.arange(len(found))
-        rows = np.repeat(np.arange(images, dtype=np.int64) * width, len(self.roots))
-        for _ in range(0, self.depth, _STEPS_AT_ONCE):
-            nodes = found[places]
-            for _ in range(_STEPS_AT_ONCE):
-                values = flat.take(rows + walk.feature.take(nodes))
-                nodes = walk.next.take(2 * nodes + (values > walk.threshold.take(nodes)))
-            found[places] = nodes
-            inner = np.flatnonzero(walk.inner.take(nodes))
-            places, rows = places[inner], rows[inner]
-        return found.reshape(images, len(self.roots))
-
-    @cached_property
-    def _walk(self) -> _Walk:
-        threshold = self.threshold.astype(np.float32)
-        # Rounded down, as x <= threshold is then the same for every x in single precision.
-        above = threshold > self.threshold
-        threshold[above] = np.nextafter(threshold[above], np.float32(-np.inf))
-        return _Walk(
-            feature=self.feature.astype(np.int32),
-            threshold=threshold,
-            next=self.children.astype(np.int32).ravel(),
-            inner=self.children[:, 0] != np.arange(len(self.children)),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Walk:
-    """What steps through trees look up, in half the bytes: scoring takes as long as memory does.
-
-    Attributes:
-        feature: int32 (nodes,).
-        threshold: float32 (nodes,).
-        next: int32 (2 * nodes,), the left and the right child of each node in turn.
-        inner: bool (nodes,), whether a node is no leaf.
-    """
-
-    feature: npt.NDArray[np.int32]
-    threshold: npt.NDArray[np.float32]
-    next: npt.NDArray[np.int32]
-    inner: npt.NDArray[np.bool_]
 
 
 def joined_trees(trees: Sequence[Tree]) -> Trees:
@@ -136,21 +85,20 @@ def joined_trees(trees: Sequence[Tree]) -> Trees:
         children.append(np.column_stack(sides) + root)
     feature = np.concatenate([tree.feature for tree in trees])
     return Trees(
-        roots=roots,
-        feature=np.maximum(feature, 0),
-        threshold=np.concatenate([tree.threshold for tree in trees]),
-        children=np.concatenate(children),
+        roots=roots.astype(np.int32),
+        feature=np.maximum(feature, 0).astype(np.int32),
+        threshold=_rounded_down(np.concatenate([tree.threshold for tree in trees])),
+        children=np.concatenate(children).astype(np.int32),
         value=np.concatenate([tree.value for tree in trees]),
-        depth=max(_depth(tree) for tree in trees),
     )
 
 
-def _depth(tree: Tree) -> int:
-    level, depth = np.array([0]), 0
-    while (inner := level[tree.feature[level] >= 0]).size:
-        level = np.concatenate([tree.left[inner], tree.right[inner]])
-        depth += 1
-    return depth
+def _rounded_down(threshold: Floats) -> npt.NDArray[np.float32]:
+    """In single precision, so that x <= threshold is the same for every x of single precision."""
+    found = threshold.astype(np.float32)
+    above = found > threshold
+    found[above] = np.nextafter(found[above], np.float32(-np.inf))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +132,7 @@ class FittedTrees:
         """Arrays of the inputs and of the trees."""
         names = ("roots", "feature", "threshold", "children", "value")
         own = {f"tree.{name}": getattr(self.trees, name) for name in names}
-        single = {"tree.depth": np.asarray(self.trees.depth), "offset": np.asarray(self.offset)}
-        return {**self.inputs.to_arrays(), **own, **single}
+        return {**self.inputs.to_arrays(), **own, "offset": np.asarray(self.offset)}
 
 
 def fitted_trees_from(
@@ -193,11 +140,28 @@ def fitted_trees_from(
 ) -> FittedTrees:
     """The inverse of `FittedTrees.to_arrays`."""
     trees = Trees(
-        roots=arrays["tree.roots"],
-        feature=arrays["tree.feature"],
-        threshold=arrays["tree.threshold"],
-        children=arrays["tree.children"],
+        # Files of earlier versions have 8 bytes each.
+        roots=arrays["tree.roots"].astype(np.int32),
+        feature=arrays["tree.feature"].astype(np.int32),
+        threshold=_rounded_down(arrays["tree.threshold"]),
+        children=arrays["tree.children"].astype(np.int32),
         value=arrays["tree.value"],
-        depth=int(arrays["tree.depth"]),
     )
-    return FittedTrees(inputs_from(layers, values, arrays), trees, float(arrays["offset"]))
+    inputs = inputs_from(layers, values, arrays)
+    _require_walkable(trees, len(inputs.centres))
+    return FittedTrees(inputs, trees, float(arrays["offset"]))
+
+
+def _require_walkable(trees: Trees, inputs: int) -> None:
+    """Compiled walks look nothing up twice: a damaged file must not lead them out of the arrays."""
+    nodes = len(trees.feature)
+    below = trees.children >= np.arange(nodes)[:, None]
+    right = (
+        trees.children.shape == (nodes, 2)
+        and trees.threshold.shape == trees.value.shape == (nodes,)
+        and bool((below & (trees.children < nodes)).all())
+        and bool(((trees.feature >= 0) & (trees.feature < inputs)).all())
+        and bool(((trees.roots >= 0) & (trees.roots < nodes)).all())
+    )
+    if not right:
+        raise ValueError("nodes of the trees lead nowhere")
