@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from pathlens._version import __version__
 from pathlens.attacking.alteration import Alteration, Clean, Networks
@@ -23,6 +22,7 @@ from pathlens.attacking.reencoding import Reencoded
 from pathlens.datasets.loader import ImageLoader, centre
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.errors import PathLensError
+from pathlens.progress import progress_bar
 from pathlens.recording.manifest import image_fingerprint
 from pathlens.training.evaluation import in_batches
 from pathlens.training.loading import LoadedRun
@@ -133,7 +133,7 @@ def write_altered(
     try:
         missing = writing.missing()
         total = sum(len(parts[part]) for part in missing)
-        with tqdm(total=total, unit="image", desc=asked.label, disable=not progress) as bar:
+        with progress_bar(total=total, unit="image", desc=asked.label, shown=progress) as bar:
             for part in missing:
                 batches = in_batches(parts[part], networks.batch_size)
                 made = []

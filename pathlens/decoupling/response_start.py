@@ -14,9 +14,9 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from pathlens.decoupling.network import DecoupledNetwork
+from pathlens.progress import progress_bar
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def start_from_responses(
     modes = {each: each.training for each in network.modules()}
     network.eval()
     try:
-        for images in tqdm(batches, desc="responses", unit=" batches", disable=not progress):
+        for images in progress_bar(batches, desc="responses", unit=" batches", shown=progress):
             _, path = network.with_path(images, force={"*": 1.0}, magnitudes=True)
             for name in names:
                 strength[name].append(path.magnitudes[name])
@@ -57,7 +57,7 @@ def start_from_responses(
     if sum(map(len, pooled[names[0]])) < 2:
         raise ValueError("a start from responses needs at least two images")
     generator = torch.Generator().manual_seed(seed)
-    for name in tqdm(names, desc="first gates", unit=" layers", disable=not progress):
+    for name in progress_bar(names, desc="first gates", unit=" layers", shown=progress):
         module = network.gating_module(name)
         module.fit(torch.cat(pooled[name]), torch.cat(strength[name]), generator)
     for each, mode in modes.items():

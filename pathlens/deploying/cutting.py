@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from pathlens.analysis.results import plural
 from pathlens.decoupling.passing import Force
@@ -25,6 +24,7 @@ from pathlens.deploying.source import (
 )
 from pathlens.errors import PathLensError, unknown
 from pathlens.probing.subject import Ints, Subject
+from pathlens.progress import progress_bar
 from pathlens.recording import Recording
 from pathlens.runs import Run
 from pathlens.skipping import Cut, Saved, check_ending, relative_error
@@ -157,7 +157,7 @@ def cut(
         checked = pictures(subject, rows[:_CHECKED])
     if len(checked) < 2:
         checked = checked.repeat(2, 1, 1, 1)
-    with tqdm(desc="cut", total=1 + len(out), unit=" steps", disable=not progress) as bar:
+    with progress_bar(desc="cut", total=1 + len(out), unit=" steps", shown=progress) as bar:
         made = cut_network(source.network, gates, checked)
         bar.update()
         accuracy = None

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from pathlens.analysis.measured.ablations import ALL_IMAGES, KEYS, MEASURES, Ablations
 from pathlens.analysis.results import join_notes, plural
@@ -34,6 +33,7 @@ from pathlens.probing.interventions import (
 from pathlens.probing.resampling import bootstrap_means, chance_of_control, spread
 from pathlens.probing.subject import chosen_rows, open_subject
 from pathlens.probing.tables import merge_table
+from pathlens.progress import progress_bar
 from pathlens.recording.beside import ABLATIONS
 from pathlens.recording.reader import Recording
 
@@ -97,8 +97,8 @@ def ablate(
     bench = Bench(subject, rows, device=device, batch_size=batch_size)
     scopes = _scopes(bench.labels, subject.recording.classes, by_class=by_class)
     frames, bare = [], []
-    with tqdm(
-        total=len(wanted) * len(effects) * (1 + controls), desc="ablations", disable=not progress
+    with progress_bar(
+        total=len(wanted) * len(effects) * (1 + controls), desc="ablations", shown=progress
     ) as bar:
         for name, members in wanted.items():
             rng = np.random.default_rng(seed)  # a set's numbers do not depend on its neighbours

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from pathlens.analysis.associating.association_table import Associations
 from pathlens.analysis.associating.targets import count_groups, group_codes
@@ -25,6 +24,7 @@ from pathlens.probing.combination_trial import Measured
 from pathlens.probing.feature_bench import FeatureBench
 from pathlens.probing.read_out import ReadOut, fit_read_out
 from pathlens.probing.subject import Subject, open_subject
+from pathlens.progress import progress_bar
 from pathlens.recording.reader import Recording, open_recording
 
 COLUMNS = (
@@ -177,7 +177,7 @@ def _read_outs(
     rows = np.unique(np.concatenate([x.fitted for x in concepts.values()]))
     features = FeatureBench(subject, rows, **settings).features
     fitted = {}
-    for name, chosen in tqdm(concepts.items(), desc="read-outs", disable=not progress):
+    for name, chosen in progress_bar(concepts.items(), desc="read-outs", shown=progress):
         seen = features[np.searchsorted(rows, chosen.fitted)].astype(np.float64)
         fitted[name] = fit_read_out(seen, chosen.fitted_has, groups[chosen.fitted], seed)
     return fitted

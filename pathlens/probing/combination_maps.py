@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from pathlens.analysis.associating.resampling import interval
 from pathlens.analysis.source import Floats, Ints
@@ -27,6 +26,7 @@ from pathlens.probing.map_thresholds import (
 )
 from pathlens.probing.mask_views import MaskedBatch, MaskedImages
 from pathlens.probing.response_maps import Maps, response_maps
+from pathlens.progress import progress_bar
 
 BATCH = 16
 """Images held at once."""
@@ -118,7 +118,7 @@ class MapBench:
         network = self.network.to(self.device)
         size = (self.images.view.size, self.images.view.size)
         done = 0
-        with tqdm(total=len(rows), desc=doing, disable=not self.progress) as bar:
+        with progress_bar(total=len(rows), desc=doing, shown=self.progress) as bar:
             for batch in self.images.batches(rows, BATCH):
                 place = slice(done, done := done + len(batch.rows))
                 x = batch.x.to(self.device)

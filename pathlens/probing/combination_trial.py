@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from pathlens.analysis.associating.trial import all_on
 from pathlens.analysis.source import Bits, Floats, Ints
@@ -15,6 +14,7 @@ from pathlens.probing.ablation_controls import matched_sets
 from pathlens.probing.combination_questions import Question
 from pathlens.probing.feature_bench import Ablation, FeatureBench
 from pathlens.probing.read_out import ReadOut
+from pathlens.progress import progress_bar
 
 LOG_ODDS, PROBABILITY, ACCURACY = range(3)
 """What may change: log odds of the concept, probability of the predicted class, being right."""
@@ -136,7 +136,7 @@ class Measured:
             for one in ablations
         ]
         total = sum(map(len, wanted))
-        with tqdm(total=total, desc="combinations", unit="image", disable=not progress) as bar:
+        with progress_bar(total=total, desc="combinations", unit="image", shown=progress) as bar:
             for which, places, features, scores in self.bench.ablated(ablations, wanted):
                 prediction = self._prediction_changes(places, scores)
                 for number, slot in users[ablations[which]]:

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from pathlens.analysis.measured.swaps import (
     CLASS_MAJORITY,
@@ -36,6 +35,7 @@ from pathlens.errors import PathLensError
 from pathlens.files import write_text
 from pathlens.probing.resampling import bootstrap_means
 from pathlens.probing.subject import Subject, open_subject
+from pathlens.progress import progress_bar
 from pathlens.recording.beside import PATH_SWAPS
 from pathlens.recording.reader import Recording
 
@@ -94,7 +94,7 @@ def path_swap(
         if scope == WHOLE or condition != OWN_PATH
     ]
     rows, own = [], None
-    for condition, scope in tqdm(plan, desc="path swaps", disable=not progress):
+    for condition, scope in progress_bar(plan, desc="path swaps", shown=progress):
         chosen = conditions[condition]
         right, macs = _run(subject, chosen, scopes[scope], device, batch_size)
         own = right if own is None else own

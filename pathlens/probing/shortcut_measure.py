@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from pathlens.analysis.source import Bits, Floats, Ints
 from pathlens.analysis.statistics import percentile_interval
@@ -16,6 +15,7 @@ from pathlens.probing.interventions import Bench, Effect, Members
 from pathlens.probing.resampling import chance_of_control, resample_within, spread
 from pathlens.probing.shortcut_result import ALL_IMAGES, WORST_GROUP
 from pathlens.probing.shortcut_search import Groups
+from pathlens.progress import progress_bar
 
 _WORST, _EVERYTHING = -2, -1
 
@@ -84,7 +84,7 @@ class Measurement:
     def _rights(self, bench: Bench, sets: Sequence[Members]) -> Bits:
         """Which images are right on their own paths, and without each set: bool (1 + sets, images)."""
         found = [bench.predictions == bench.labels]
-        for members in tqdm(sets, desc="shortcut", disable=not self.progress):
+        for members in progress_bar(sets, desc="shortcut", shown=self.progress):
             scores = bench.scores(members, "off", self.effect)
             found.append(scores.argmax(axis=1) == bench.labels)
         return np.stack(found)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from pathlens.datasets import ImageSplit
 from pathlens.datasets.registry import resolve_spec
 from pathlens.decoupling.network import DecoupledNetwork
 from pathlens.devices import check_device
 from pathlens.errors import PathLensError
+from pathlens.progress import progress_bar
 from pathlens.recorder.baselines import BASELINE, RATES_IMAGES, Baseline, Codes, known_baseline
 from pathlens.recorder.columns import OptionalColumns, checked_columns
 from pathlens.recorder.groups import groups_file, groups_hash, read_groups
@@ -172,8 +172,8 @@ def _measured(
     if found is not None:
         say(f"Thresholds are those with which {folder} was begun.")
         return found
-    with tqdm(
-        total=len(baseline.training_images()), unit="image", desc="rates", disable=not progress
+    with progress_bar(
+        total=len(baseline.training_images()), unit="image", desc="rates", shown=progress
     ) as bar:
         found = baseline.calibrate(device, batch_size, bar.update)
     miss = Codes(baseline, found).largest_miss(found["images"])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from pathlens.analysis.results import plural
 from pathlens.changes import changes_in_parts
 from pathlens.errors import PathLensError
+from pathlens.progress import progress_bar
 from pathlens.recorder.parts import PartRecorder
 from pathlens.recorder.processes import Place, wait_for_others
 from pathlens.recording.manifest import Plan
@@ -59,7 +58,7 @@ def write_missing(
         if there:
             say(f"Resuming {folder}: {there} of {len(writer.parts)} parts are there.")
         total = sum(len(plan.part_range(index)) for index in writer.parts)
-        with tqdm(total=total, unit="image", desc="record", disable=not progress) as bar:
+        with progress_bar(total=total, unit="image", desc="record", shown=progress) as bar:
             bar.update(total - sum(len(plan.part_range(index)) for index in missing))
             for index in missing:
                 writer.write_part(index, recorder.part(plan, index, bar.update))

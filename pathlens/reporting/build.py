@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pathlens.analysis.baselines import matched
 from pathlens.errors import PathLensError
 from pathlens.layers import LayerSpec
+from pathlens.progress import progress_bar
 from pathlens.reporting.collect import Findings, collect, steps_needed
 from pathlens.reporting.inputs import fingerprint, is_current, with_ledger
 from pathlens.reporting.plain import known_plain
@@ -148,10 +149,8 @@ def _concepts(source: Recording, given: str | Path | None) -> pd.DataFrame | Non
 @contextmanager
 def _progress(layers: int, shown: bool) -> Iterator[_Step]:
     """A function that moves a progress bar on by one and says what is being done."""
-    from tqdm.auto import tqdm
-
     figures = 18 + 5 * layers  # about: traces are drawn for as many classes as there are
-    with tqdm(total=steps_needed(layers) + figures + 1, disable=not shown, unit="step") as bar:
+    with progress_bar(total=steps_needed(layers) + figures + 1, shown=shown, unit="step") as bar:
         started = False
 
         def step(what: str, /) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tqdm.auto import tqdm
-
+from pathlens.progress import Bar, progress_bar
 from pathlens.runs import Run
 from pathlens.training import history
 
@@ -29,7 +28,7 @@ class Telling:
     ) -> None:
         self.epochs, self.steps, self.progress = epochs, steps, progress
         self._folder, self._wanted, self._leads = run.folder / "tensorboard", tensorboard, leads
-        self._bar: tqdm[Any] = tqdm(disable=True)
+        self._bar: Bar[Any] = progress_bar(shown=False)
         self._board: history.TensorBoard | None = None
 
     @contextmanager
@@ -43,12 +42,12 @@ class Telling:
         if self._leads and (self._wanted or self._folder.is_dir()):
             self._board = history.TensorBoard(self._folder, rows)
         # One bar for the whole training, so that the time left is that of the whole training.
-        with tqdm(
+        with progress_bar(
             total=self.epochs * self.steps,
             initial=done,
             bar_format="{desc} {percentage:3.0f} %|{bar:16}| {elapsed}, {remaining} left{postfix}",
             smoothing=0,  # the mean over all that was done, so that measuring epochs counts
-            disable=not self.progress,
+            shown=self.progress,
             leave=False,
             dynamic_ncols=True,
         ) as self._bar:
@@ -70,7 +69,7 @@ class Telling:
         if self._board is not None:
             self._board.add(row)
         if self.progress:
-            tqdm.write(history.line(row, self.epochs, self._left()))
+            Bar.write(history.line(row, self.epochs, self._left()))
 
     def _left(self) -> float:
         """Seconds that the rest of the training will take."""

@@ -102,6 +102,7 @@ def test_the_bar_shows_parts_of_the_loss_density_accuracy_and_time_left_of_the_w
     quick, monkeypatch
 ):
     shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setenv("TQDM_MININTERVAL", "0")
     quick(progress=True, epochs=3, say=lambda _: None)

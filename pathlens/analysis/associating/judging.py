@@ -15,6 +15,7 @@ from pathlens.analysis.associating.corrections import can_be_significant, correc
 from pathlens.analysis.associating.hunting import Hunt
 from pathlens.analysis.source import Ints
 from pathlens.layers import Layer
+from pathlens.progress import progress_bar
 
 
 def judge(
@@ -51,12 +52,10 @@ def _with_class_p(
     frame: pd.DataFrame, hunt: Hunt, layers: dict[Any, Layer], progress: bool
 ) -> pd.DataFrame:
     """P of the testable candidates whose concept is a set of classes; the others need none."""
-    from tqdm.auto import tqdm
-
     asked = frame[(frame["test"] == PERMUTATION) & frame["testable"]]
     groups = list(asked.groupby(["layer", "concept"], sort=False))
     shown = progress and bool(groups)
-    for (index, concept), rows in tqdm(groups, desc="test over classes", disable=not shown):
+    for (index, concept), rows in progress_bar(groups, desc="test over classes", shown=shown):
         candidates = [_filters(text) for text in rows["combination"]]
         frame.loc[rows.index, "p"] = hunt.class_p(layers[index], str(concept), candidates)
     return frame

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pathlens.layers import Layer
+from pathlens.progress import Bar, progress_bar
 
 Step = Callable[[float], None]
 """Called with the share of the work that was done since the last call; the shares sum to 1."""
@@ -22,11 +23,9 @@ class LayerBar:
     """A bar over layers, each as long as the pairs of filters that its search begins with."""
 
     def __init__(self, layers: Sequence[Layer], shown: bool) -> None:
-        from tqdm.auto import tqdm
-
         total = sum(_work(layer) for layer in layers)
-        self._bar: tqdm[Any] = tqdm(
-            desc="search", total=total, bar_format=_FORM, disable=not shown or not total
+        self._bar: Bar[Any] = progress_bar(
+            desc="search", total=total, bar_format=_FORM, shown=shown and total > 0
         )
         self._part = 0
 

@@ -37,6 +37,7 @@ from pathlens.analysis.source import (
 )
 from pathlens.errors import PathLensError
 from pathlens.layers import Layer, LayerSpec
+from pathlens.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -206,8 +207,6 @@ def _measure(
     ceiling: Ceiling | None,
     options: _Options,
 ) -> PathInformation:
-    from tqdm.auto import tqdm
-
     require_images(data)
     options.require()
     groups = known_classes(data)
@@ -219,7 +218,9 @@ def _measure(
     frame, entropy = pd.DataFrame(columns=COLUMNS), 0.0
     if len(np.unique(labels)) > 1:
         images = Images.draw(labels, options.folds, options.permutations, _RESAMPLES, options.seed)
-        bar = tqdm(groups_of_layers, desc="information", disable=not options.progress, unit="layer")
+        bar = progress_bar(
+            groups_of_layers, desc="information", shown=options.progress, unit="layer"
+        )
         found = [
             row for layers in bar for row in _rows_of(layers, title, codes, probes, rows, images)
         ]

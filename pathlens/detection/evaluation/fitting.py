@@ -16,6 +16,7 @@ from pathlens.detection.detectors.registry import BASELINES
 from pathlens.detection.evaluation.cells import Bench, Cell
 from pathlens.detection.evaluation.splits import FIT, TEST, THRESHOLD
 from pathlens.errors import PathLensError
+from pathlens.progress import progress_bar
 
 ON_CLEAN = "clean"
 ON_ALL = "all attacks"
@@ -204,11 +205,9 @@ def all_scored(
         notes: Takes a sentence for every detector that was left out.
         progress: Whether to show a progress bar.
     """
-    from tqdm.auto import tqdm
-
     fitting = [x for x in detectors if trial.code == OWN or x.name not in BASELINES]
-    for plan in tqdm(
-        plans(trial, fitting), desc=f"detectors on {trial.code}", disable=not progress
+    for plan in progress_bar(
+        plans(trial, fitting), desc=f"detectors on {trial.code}", shown=progress
     ):
         try:
             yield scored(trial, plan)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from pathlens.analysis.results import join_notes, plural
 from pathlens.analysis.source import Bits
@@ -28,6 +27,7 @@ from pathlens.probing.explaining.hits import (
 from pathlens.probing.explaining.images import ChosenImage, ImageChooser, ImageSpec
 from pathlens.probing.explaining.tables import filter_table, largest_maps, layer_table
 from pathlens.probing.explaining.watching import Watch
+from pathlens.progress import progress_bar
 from pathlens.recording.reader import Recording, open_recording
 from pathlens.runs import Run, find_run, recordings_of
 from pathlens.training.evaluation import scores_of
@@ -129,7 +129,7 @@ class Explainer:
 
     @contextmanager
     def _steps(self, name: str) -> Iterator[Step]:
-        with tqdm(desc=f"explain {name}", unit=" passes", disable=not self._progress) as bar:
+        with progress_bar(desc=f"explain {name}", unit=" passes", shown=self._progress) as bar:
             yield bar.update
 
     def _explained(self, chosen: ChosenImage, step: Step) -> Explanation:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from pathlens.decoupling import DecoupledNetwork
 from pathlens.decoupling.passing import Force
 from pathlens.errors import PathLensError
+from pathlens.progress import progress_bar
 from pathlens.skipping.speed.forms import (
     CALIBRATED,
     CUT,
@@ -106,7 +106,7 @@ def measure(
     images = images.to(forms.skipping.device)
     rows, layers = [], []
     total = len(thread_counts) * len(batch_sizes) * (turns + 1)
-    with tqdm(desc="speed", total=total, unit=" turns", disable=not progress) as bar:
+    with progress_bar(desc="speed", total=total, unit=" turns", shown=progress) as bar:
         for count in thread_counts:
             with threads(count):
                 for batch in batch_sizes:

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -71,8 +72,9 @@ def test_without_being_asked_for_nothing_is_shown(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_bar_goes_to_the_end_over_layers_concepts_and_baselines(capsys):
+def test_a_bar_goes_to_the_end_over_layers_concepts_and_baselines(capsys, monkeypatch):
     recording = with_pair()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     shown = associations(recording, resamples=0, baselines={"other": with_pair(1)}, progress=True)
     bar = capsys.readouterr().err
     assert "search:   0%" in bar
