@@ -18,10 +18,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from transfer import transfer
+
 import pathlens
 from pathlens.attacking import AlteredImages, attack, open_altered
 from pathlens.detection import altered_sets, evaluate
 from pathlens.detection.sets import mark_altered
+from pathlens.files import write_text
 from pathlens.recording import Recording
 from pathlens.runs import Run
 
@@ -128,7 +131,13 @@ def report(study: dict[str, Any], work: Path) -> None:
         baselines=codes,
         seed=study["seed"],
     )
-    found.save(tables_of(study))
+    folder = tables_of(study)
+    found.save(folder)
+    if codes:
+        _, plain = next(iter(codes.values()))
+        attacks = {x: sets.recordings[x] for x in plain if x not in sets.benign}
+        text = transfer(attacks, plain).to_csv(index=False, float_format="%.4g")
+        write_text(folder / "transfer.csv", text)
     print(found.summary())
     print(f"Left out: {found.left_out}.")
 

@@ -14,6 +14,7 @@ from pathlens.datasets import load_dataset
 from pathlens.datasets.loader import ImageLoader
 from pathlens.detection import detection_data, find_detector
 from pathlens.errors import PathLensError
+from pathlens.recording import open_recording
 from tests.studies.conftest import modules_of
 
 pytest.importorskip("foolbox")
@@ -21,7 +22,7 @@ pytest.importorskip("foolbox")
 STUDY = Path(__file__).parents[2] / "analyses" / "adversarial"
 MODULES = (
     *("run", "subject", "guards", "cells", "kept"),
-    *("adaptive_table", "adaptive_figure", "adaptive", "gradients", "cost"),
+    *("adaptive_table", "adaptive_figure", "adaptive", "gradients", "cost", "transfer"),
 )
 NAMES = ("likelihood", "soft-consistency + mahalanobis", "soft-logistic", "soft-forest")
 
@@ -317,6 +318,27 @@ def test_sets_are_made_coded_and_evaluated(study, trained, digits_folder, monkey
     own = found[(found["altered"] == "fgsm-24") & (found["detector"] == "likelihood")]
     assert own["n_altered"].nunique() == 1
     assert not (digits_folder / "runs" / "gated" / "altered" / "noise-8").exists()
+    (row,) = pd.read_csv(digits_folder / "tables" / "gated" / "transfer.csv").to_dict("records")
+    ours, theirs = (
+        open_recording(
+            digits_folder / "runs" / name / "recordings" / part / "altered-fgsm-24"
+        ).images
+        for name, part in (("gated", ""), ("plain", "response"))
+    )
+    hits = [
+        (plain, own, label)
+        for plain, own, label in zip(
+            theirs["prediction"], ours["prediction"], ours["label"], strict=True
+        )
+        if own != label
+    ]
+    assert list(ours["image"]) == list(theirs["image"])
+    assert row["n"] == len(hits) > 0
+    fooled = sum(plain != label for plain, _, label in hits) / len(hits)
+    assert row["plain_fooled"] == pytest.approx(fooled, rel=1e-3)
+    assert row["plain_fooled_low"] < row["plain_fooled"] < row["plain_fooled_high"]
+    same = sum(plain == own for plain, own, _ in hits) / len(hits)
+    assert row["same_class"] == pytest.approx(same, rel=1e-3)
 
 
 MINE = """
