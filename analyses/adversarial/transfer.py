@@ -1,4 +1,4 @@
-"""How often the plain network is fooled by what fools the decoupled one: its codes stand beside paths."""
+"""How often the plain network, whose codes stand beside paths, falls for what fools the other."""
 
 from __future__ import annotations
 
