@@ -1,9 +1,13 @@
 """The command line as a user meets it: real processes, one sentence for bad input, no traceback."""
 
+import fcntl
 import os
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -191,23 +195,36 @@ def test_a_full_disk_while_recording_is_said_and_finished_parts_stay(trained, tm
     assert not list((tmp_path / "rec").glob("*.partial"))
 
 
+def read_terminal(terminal, until=None, seconds=120):
+    """What is written to a terminal, until some words come or it is closed."""
+    found, deadline = "", time.monotonic() + seconds
+    while (until is None or until not in found) and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 1)[0]:
+            try:
+                found += os.read(terminal, 4096).decode(errors="replace")
+            except OSError:  # the other side is closed
+                break
+    return found
+
+
 def test_ctrl_c_during_training_saves_and_resumes(pathlens, tmp_path):
     runs = tmp_path / "runs"
     command = [sys.executable, "-m", "pathlens", "train", "resnet20", "--data", "digits",
                "--epochs", "2", "--run", "stopped"]  # fmt: skip
     env = {**os.environ, "PATHLENS_RUNS": str(runs)}
-    said = tmp_path / "stderr"
-    with said.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=stream
-        )
-        deadline = time.monotonic() + 120
-        # Only within an epoch is there something to save that finished epochs have not.
-        while "loss=" not in said.read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=120)
-    err = said.read_text()
+    # On a terminal, where the bar moves at every step: it tells when an epoch is under way.
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    # Only within an epoch is there something to save that finished epochs have not.
+    err = read_terminal(ours, until="loss=")
+    process.send_signal(signal.SIGINT)
+    err += read_terminal(ours)
+    process.wait(timeout=120)
+    os.close(ours)
     assert process.returncode == 130, err
     assert "everything is saved: resume with `pathlens train --run stopped`" in err
     assert "Traceback" not in err
