@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from pathlens.analysis.results import plural
 from pathlens.datasets import Dataset, load_dataset
 from pathlens.datasets.loader import ImageLoader
 from pathlens.datasets.registry import resolve_spec
@@ -240,7 +241,7 @@ def _train_locked(
         )
     session.say(
         f"Images are shown at {config.view.size} px, {config.batch_size} at a time, for "
-        f"{config.epochs} epochs."
+        f"{plural(config.epochs, 'epoch')}."
     )
     loaders = {
         split: ImageLoader(dataset.split(split), config.view)

@@ -87,7 +87,7 @@ def test_votes_are_log_odds_of_normal_classes(world):
 def test_typicality_is_a_mahalanobis_distance_of_parts(world):
     fitted = Typicality().fit(world.clean)
     votes = Votes().fit(world.clean)
-    raw = cross_fitted(Votes().fit_model, world.clean)
+    (raw,) = cross_fitted(Votes().fit_model, world.clean)
     calibration = calibrate(raw, world.clean.predictions, 3)
     cov = covariance(calibration.apply(raw, world.clean.predictions))
     strayed = votes.parts(world.attacked)

@@ -154,7 +154,7 @@ def test_folds_hold_every_class_and_parts_come_from_the_others(world):
     folds = fold_of(predicted)
     for c in range(3):
         assert np.ptp(np.bincount(folds[predicted == c], minlength=5)) <= 1
-    parts = cross_fitted(Likelihood().fit_model, world.clean)
+    (parts,) = cross_fitted(Likelihood().fit_model, world.clean)
     held = folds == 2
     others = Likelihood().fit_model(world.clean.take(~held))
     np.testing.assert_allclose(parts[held], others.parts(world.clean.take(held)))

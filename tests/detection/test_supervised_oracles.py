@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,15 +12,36 @@ from pathlens.detection.detectors.forest import Forest
 from pathlens.detection.detectors.inputs import learn_inputs
 from pathlens.detection.detectors.logistic import Logistic
 from pathlens.detection.detectors.tree_arrays import Tree, joined_trees
+from tests.detection.conftest import make_world
 
 
-def test_clean_examples_get_distances_from_models_that_have_not_seen_them(world):
+def test_examples_get_distances_from_models_that_have_not_seen_them(world):
     examples = learn_inputs("logistic", None, "bits", world.clean, world.attacked)
-    seen = examples.inputs.table(world.clean)
     filters = world.clean.layers.filters
-    np.testing.assert_allclose(seen[:, :filters], examples.table[:300, :filters], rtol=1e-6)
-    assert (seen[:, filters:] != examples.table[:300, filters:]).mean() > 0.9
-    np.testing.assert_array_equal(examples.table[300:], examples.inputs.table(world.attacked))
+    for images, rows in ((world.clean, slice(300)), (world.attacked, slice(300, None))):
+        seen = examples.inputs.table(images)
+        np.testing.assert_allclose(seen[:, :filters], examples.table[rows, :filters], rtol=1e-6)
+        assert (seen[:, filters:] != examples.table[rows, filters:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("values", ["bits", "scores"])
+def test_what_an_attack_left_as_it_was_has_the_inputs_of_its_source(world, values):
+    order = np.random.default_rng(0).permutation(len(world.clean))[:120]
+    copies = world.clean.take(order)
+    images = copies.images.assign(
+        source_image=copies.images["image"], image=[f"attacked/{i}" for i in range(len(copies))]
+    )
+    examples = learn_inputs("forest", None, values, world.clean, replace(copies, images=images))
+    np.testing.assert_array_equal(examples.table[300:], examples.table[order])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_trees_learn_nothing_where_nothing_was_attacked(seed):
+    world = make_world(seed, images=600, mixing=0.0)
+    half = np.arange(600) < 300
+    fitted = Boosting(rounds=40).fit(world.clean, world.fresh.take(half))
+    # No sign says which model measured an image: new ones are taken for neither kind.
+    assert abs(np.median(fitted.score(world.fresh.take(~half)))) < 0.6
 
 
 def test_logistic_is_the_library_s(world):

@@ -160,14 +160,22 @@ def fit_by_parts(
 
 
 def fit_with_parts(
-    fit_model: Callable[[DetectionData], PartsModel], clean: DetectionData
-) -> tuple[FittedByParts, Floats]:
-    """As `fit_by_parts`; also the calibrated parts of the clean images, by models without them."""
+    fit_model: Callable[[DetectionData], PartsModel], clean: DetectionData, *others: DetectionData
+) -> tuple[FittedByParts, list[Floats]]:
+    """As `fit_by_parts`; also the calibrated parts of the clean images and of others.
+
+    All are by the same models, which have not seen the images: what two models say of one path differs
+    in its last digits, and a classifier that splits at any digit would tell who said it.
+    """
     require_fitting(clean)
-    parts = cross_fitted(fit_model, clean)
-    calibration = calibrate(parts, clean.predictions, class_count(clean))
+    own, *parts = cross_fitted(fit_model, clean, *others)
+    calibration = calibrate(own, clean.predictions, class_count(clean))
     fitted = FittedByParts(fit_model(clean), calibration)
-    return fitted, calibration.apply(parts, clean.predictions)
+    found = [calibration.apply(own, clean.predictions)]
+    for images, raw in zip(others, parts, strict=True):
+        rows = class_rows(images.predictions, fitted.model.classes)
+        found.append(calibration.apply(raw, rows))
+    return fitted, found
 
 
 def restored(model: PartsModel, arrays: Mapping[str, npt.NDArray[Any]]) -> FittedByParts:
@@ -176,20 +184,33 @@ def restored(model: PartsModel, arrays: Mapping[str, npt.NDArray[Any]]) -> Fitte
     return FittedByParts(model, found)
 
 
-def cross_fitted(fit_model: Callable[[DetectionData], PartsModel], data: DetectionData) -> Floats:
-    """Parts of every image by a model fitted on the other folds: (images, layers).
+def cross_fitted(
+    fit_model: Callable[[DetectionData], PartsModel], data: DetectionData, *others: DetectionData
+) -> list[Floats]:
+    """Parts of every image by a model fitted on the other folds: (images, layers) for each data.
 
-    A model is kinder to images that it was fitted on, the more so the fewer they are.
+    A model is kinder to images that it was fitted on, the more so the fewer they are. Other images are
+    in the folds of those that they were made of.
     """
     folds = fold_of(data.predictions)
-    found: Floats | None = None
+    places = [folds, *(_folds_of_sources(images, data, folds) for images in others)]
+    found: list[Floats] = []
     for fold in range(int(folds.max()) + 1):
-        held = folds == fold
-        parts = fit_model(data.take(~held)).parts(data.take(held))
-        found = np.empty((len(data), parts.shape[1])) if found is None else found
-        found[held] = parts
-    assert found is not None
+        model = fit_model(data.take(folds != fold))
+        for number, images in enumerate((data, *others)):
+            held = places[number] == fold
+            parts = model.parts(images.take(held))
+            if number == len(found):
+                found.append(np.empty((len(images), parts.shape[1])))
+            found[number][held] = parts
     return found
+
+
+def _folds_of_sources(images: DetectionData, data: DetectionData, folds: Ints) -> Ints:
+    """The fold of each image's source; images of sources that are not there go to all in turn."""
+    known, number = dict(zip(data.sources, folds, strict=True)), int(folds.max()) + 1
+    found = [known.get(source, row % number) for row, source in enumerate(images.sources)]
+    return np.array(found, dtype=np.int64)
 
 
 def fold_of(predicted: Ints, folds: int = _FOLDS) -> Ints:

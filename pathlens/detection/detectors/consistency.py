@@ -127,7 +127,7 @@ class Consistency:
         """
         require_fitting(clean)
         predicted, classes = clean.predictions, class_count(clean)
-        margins = cross_fitted(self.fit_model, clean)
+        (margins,) = cross_fitted(self.fit_model, clean)
         rest = margins - class_means(margins, predicted, classes, _PRIOR)[predicted]
         slope = float(rest[:, 0] @ rest[:, 1] / max(float(rest[:, 0] @ rest[:, 0]), 1e-12))
         signs = doubt_and_excess(margins, slope)

@@ -79,22 +79,24 @@ def learn_inputs(
 ) -> Examples:
     """Fit what the inputs need on clean images, and make the inputs of all.
 
-    Clean images get their distances from models that have not seen them, as attacked ones do: else a
-    classifier would learn to tell who was fitted on.
+    Clean and attacked images get their distances from the same models, fitted without them and without
+    what they were made of: else a classifier would learn to tell who was fitted on.
 
     Raises:
         PathLensError: If there are fewer than 2 clean or attacked images, or no scores to look at.
     """
     given = require_attacked(name, attacked)
     detectors = _detectors(layers, values)
-    (distance, clean_distance), (votes, clean_votes) = (
-        fit_with_parts(detector.fit_model, clean) for detector in detectors
+    (distance, distances), (votes, ballots) = (
+        fit_with_parts(detector.fit_model, clean, given) for detector in detectors
     )
     nothing = np.zeros(0, dtype=np.float32)
     inputs = Inputs(distance.layers, values, distance, votes, nothing, nothing)
     require_layers(given, inputs.layers)
-    own = _stacked(clean, inputs, clean_distance, clean_votes)
-    others = _stacked(given, inputs, distance.parts(given), votes.parts(given))
+    own, others = (
+        _stacked(images, inputs, strayed, cast)
+        for images, strayed, cast in zip((clean, given), distances, ballots, strict=True)
+    )
     raw = np.concatenate([own, others])
     scales = raw.std(axis=0)
     inputs = Inputs(

@@ -69,7 +69,7 @@ class Typicality:
         Raises:
             PathLensError: If there are fewer than 2 images, or what `of` needs is missing.
         """
-        fitted, parts = fit_with_parts(self.of.fit_model, clean)
+        fitted, (parts,) = fit_with_parts(self.of.fit_model, clean)
         return FittedTypicality(fitted, np.linalg.inv(np.linalg.cholesky(covariance(parts))))
 
     def from_arrays(
