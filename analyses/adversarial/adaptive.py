@@ -80,16 +80,13 @@ def build(study: Mapping[str, Any], subject: Subject, folder: Path, names: Seque
     Args:
         study: What adaptive.toml lists.
         subject: The network.
-        folder: Where detectors and finished cells are kept.
+        folder: Where finished cells are kept.
         names: Detectors that are attacked or stand in.
     """
     seed, shares = study["seed"], study["false_alarms"]
     altered = subject.recording.folder.parent
     of = sides(subject.right(), [altered / f"altered-{x}" for x in study["fitted_on"]], seed)
-    guards = {
-        name: guard(name, of, subject.loaded.checkpoint, shares, folder / "detectors" / name)
-        for name in names
-    }
+    guards = {name: guard(name, of, subject.loaded.checkpoint, shares) for name in names}
     clean = subject.read(balanced(of.test, seed)[: study["images"]], seed)
     return World(subject, clean, guards, max(shares), study["gates"], folder)
 

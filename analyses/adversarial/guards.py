@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,20 +16,16 @@ from pathlens.detection import (
     detection_data,
     find_detector,
     joined,
-    load_detector,
-    save_detector,
 )
 from pathlens.detection.data import successful_attacks
 from pathlens.detection.detectors.combined import Combined
 from pathlens.detection.evaluation.metrics import threshold_at
 from pathlens.detection.evaluation.splits import FIT, TEST, THRESHOLD, split_sources
 from pathlens.errors import PathLensError
-from pathlens.files import read_json, write_json
 from pathlens.recording import open_recording
 from pathlens.recording.manifest import MANIFEST
 
 TOGETHER = " + "
-THRESHOLDS = "thresholds.json"
 INNOCENT = 0.5
 """Share of clean images that a stand-in finds stranger than what an attack by transfer aims at."""
 
@@ -44,13 +38,6 @@ class Sides:
     threshold: DetectionData
     test: DetectionData
     attacked: DetectionData
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of which images are fitted on and fix thresholds."""
-        parts = (self.fit.sources, self.threshold.sources, self.attacked.images["image"])
-        text = "\n\n".join("\n".join(map(str, part)) for part in parts)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -111,41 +98,22 @@ def _attacked(folder: Path) -> DetectionData:
     return detection_data(open_recording(folder))
 
 
-def guard(name: str, of: Sides, checkpoint: str, shares: Sequence[float], folder: Path) -> Guard:
-    """A fitted detector, as it is kept in a folder or newly fitted and kept there.
+def guard(name: str, of: Sides, checkpoint: str, shares: Sequence[float]) -> Guard:
+    """A fitted detector with its thresholds.
+
+    It is not kept: fitting takes seconds, and what an older version fitted would stay unseen.
 
     Args:
         name: Its name, or several joined by " + " that are to be summed.
         of: The images.
         checkpoint: SHA-256 of the checkpoint.
         shares: Shares of false alarms.
-        folder: Where it is kept.
     """
     detector = detector_of(name)
-    asked = {"images": of.fingerprint, "checkpoint": checkpoint, "shares": [*shares, INNOCENT]}
-    if _kept(folder).get("asked") != asked or not _of_settings(folder, detector):
-        fitted = detector.fit(of.fit, of.attacked if detector.supervised else None)
-        save_detector(folder, SavedDetector(detector, fitted, checkpoint))
-        scores = fitted.score(of.threshold)
-        found = {str(share): threshold_at(scores, share) for share in asked["shares"]}
-        write_json(folder / THRESHOLDS, {"asked": asked, "thresholds": found})
-    saved = load_detector(folder / f"{detector.name}.json", checkpoint)
-    thresholds = _kept(folder)["thresholds"]
-    return Guard(name, saved, {float(share): float(x) for share, x in thresholds.items()})
-
-
-def _of_settings(folder: Path, detector: Detector) -> bool:
-    """Whether what is kept was fitted with the settings that the detector has now."""
-    try:
-        kept = load_detector(folder / f"{detector.name}.json")
-    except PathLensError:
-        return False
-    return repr(kept.detector) == repr(detector)
-
-
-def _kept(folder: Path) -> dict[str, Any]:
-    path = folder / THRESHOLDS
-    return dict(read_json(path)) if path.is_file() else {}
+    fitted = detector.fit(of.fit, of.attacked if detector.supervised else None)
+    scores = fitted.score(of.threshold)
+    thresholds = {share: float(threshold_at(scores, share)) for share in (*shares, INNOCENT)}
+    return Guard(name, SavedDetector(detector, fitted, checkpoint), thresholds)
 
 
 def detector_of(name: str) -> Detector:

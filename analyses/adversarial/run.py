@@ -23,6 +23,7 @@ from transfer import transfer
 import pathlens
 from pathlens.attacking import AlteredImages, attack, open_altered
 from pathlens.detection import altered_sets, evaluate
+from pathlens.detection.evaluation.families import is_adaptive
 from pathlens.detection.sets import mark_altered
 from pathlens.files import write_text
 from pathlens.recording import Recording
@@ -110,6 +111,7 @@ def report(study: dict[str, Any], work: Path) -> None:
     images = work / "cifar10"
     clean = pathlens.record(study["network"], images, columns=FLOATS)
     sets = altered_sets(clean)
+    named = {x: one for x, one in sets.recordings.items() if not is_adaptive(x)}
     codes = {}
     for code in study["codes"]:
         own = pathlens.record(
@@ -125,7 +127,7 @@ def report(study: dict[str, Any], work: Path) -> None:
         codes[code] = (own, altered_sets(own).recordings)
     found = evaluate(
         clean,
-        sets.recordings,
+        named,
         benign=sets.benign,
         detectors=study.get("detectors"),
         baselines=codes,

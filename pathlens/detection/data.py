@@ -247,14 +247,15 @@ def successful_attacks(data: DetectionData, sources: Collection[str]) -> Detecti
         sources: Ids of the clean images.
 
     Returns:
-        These, with the columns `image` and `prediction` alone, as attacks of several recordings have
-        not all the same others.
+        These, with the columns `image`, `prediction` and `source_image` alone, as attacks of several
+        recordings have not all the same others.
     """
     among = frozenset(sources)
     known = np.array([each in among for each in data.sources], dtype=np.bool_)
     wrong = data.images["label"].to_numpy(dtype=np.int64) != data.predictions
     kept = data.take(known & wrong)
-    return replace(kept, images=kept.images[["image", "prediction"]])
+    images = kept.images[["image", "prediction"]].assign(source_image=kept.sources)
+    return replace(kept, images=images)
 
 
 def require_layers(data: DetectionData, layers: LayerTable) -> None:

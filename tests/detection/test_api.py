@@ -16,6 +16,7 @@ from pathlens.detection import (
     read_scores,
     score,
 )
+from pathlens.detection.data import joined, successful_attacks
 from pathlens.detection.detectors.likelihood import Likelihood
 from pathlens.detection.detectors.logistic import Logistic
 from pathlens.detection.sets import mark_altered
@@ -150,6 +151,16 @@ def test_supervised_detectors_see_successful_attacks_on_images_fitted_on_only(ma
     wrong = table["label"] != table["prediction"]
     assert attacked == set(table["image"][wrong & table["source_image"].isin(clean)])
     assert 0 < len(attacked) < len(clean)
+
+
+def test_successful_attacks_know_what_they_were_made_of(made):
+    attacked = detection_data(made["fgsm-8"])
+    found = successful_attacks(attacked, attacked.sources)
+    source = dict(zip(attacked.images["image"], attacked.sources, strict=True))
+    assert len(found) > 0
+    assert list(found.sources) == [source[name] for name in found.images["image"]]
+    assert set(found.sources).isdisjoint(found.images["image"])
+    assert list(joined([found, found]).sources) == 2 * list(found.sources)
 
 
 def test_scores_are_alike_however_detectors_are_given_and_lie_beside(made, tmp_path):

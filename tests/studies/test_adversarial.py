@@ -132,38 +132,20 @@ def test_thresholds_flag_their_share_of_images_that_fix_them(study, subject, wor
     assert [world.guards[x].fitted_on for x in NAMES] == ["clean", "clean", "attacks", "attacks"]
 
 
-def test_detectors_are_kept_until_other_images_are_fitted_on(study, subject, world, tmp_path):
+def test_a_detector_is_known_by_what_it_was_fitted_on_and_how(study, subject, monkeypatch):
     altered = subject.recording.folder.parent / "altered-fgsm-24"
     of = study.guards.sides(subject.right(), [altered], 0)
 
-    def made(sides):
-        return study.guards.guard("likelihood", sides, "x", (0.1,), tmp_path)
+    def made(name, sides):
+        return study.guards.guard(name, sides, "x", (0.1,)).fingerprint
 
-    first = made(of)
-    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert made(of).fingerprint == first.fingerprint
-    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     fewer = replace(of, fit=of.fit.take(range(len(of.fit) // 2)))
-    assert made(fewer).fingerprint != first.fingerprint
-
-
-def test_detectors_of_other_settings_are_fitted_again(study, subject, tmp_path, monkeypatch):
-    altered = subject.recording.folder.parent / "altered-fgsm-24"
-    of = study.guards.sides(subject.right(), [altered], 0)
-
-    def made():
-        return study.guards.guard("soft-neighbours", of, "x", (0.1,), tmp_path)
-
-    def never(*_):
-        raise AssertionError("fitted again")
-
-    first = made()
+    for name in ("likelihood", "soft-forest"):
+        assert made(name, of) == made(name, of) != made(name, fewer)
+    before = made("soft-neighbours", of)
     usual = find_detector("soft-neighbours")
-    monkeypatch.setattr(study.guards, "save_detector", never)
-    assert made().fingerprint == first.fingerprint
     monkeypatch.setattr(study.guards, "detector_of", lambda _: replace(usual, nearest=3))
-    with pytest.raises(AssertionError, match="fitted again"):
-        made()
+    assert made("soft-neighbours", of) != before
 
 
 def test_attacks_to_fit_on_must_have_been_recorded(study, subject, tmp_path):

@@ -36,6 +36,12 @@ COLUMNS = (
     *("draws", "auroc", "auroc_low", "auroc_high"),
 )
 
+_LEAST = 2
+_TOO_FEW = (
+    "supervised detectors fitted on 1 image a class, as how far a path strays from its class is "
+    "measured by the other images of the class"
+)
+
 _Key = tuple[str, str, str]  # detector, fitted on, tested on
 
 
@@ -67,10 +73,18 @@ def few_rows(
         for draw in range(draws):
             thinned = _thinned(trial, count, np.random.default_rng([seed, count, draw]))
             for plan in _single_plans(trial, detectors):
+                if plan.detector.supervised and count < _LEAST:
+                    _note(notes, _TOO_FEW)
+                    continue
                 for key, area in _areas(thinned, plan, count, notes):
                     areas[key].append(area)
         rows += [_row(trial, key, count, found) for key, found in areas.items()]
     return rows
+
+
+def _note(notes: list[str], note: str) -> None:
+    if note not in notes:
+        notes.append(note)
 
 
 def all_rows(trial: Trial, found: Iterable[Scored]) -> list[dict[str, Any]]:
@@ -99,9 +113,7 @@ def _areas(
         one = scored(thinned, plan)
     except PathLensError as error:
         name = f"{plan.detector.name} on {thinned.code} fitted on {count} a class"
-        note = f"{name}: {str(error).rstrip('.')}"
-        if note not in notes:
-            notes.append(note)
+        _note(notes, f"{name}: {str(error).rstrip('.')}")
         return []
     return [
         ((one.detector, one.fitted_on, name), auroc(one.clean, scores))

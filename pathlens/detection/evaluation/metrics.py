@@ -136,7 +136,7 @@ def threshold_at(clean: Floats, rate: float, weights: Floats | None = None) -> f
     few images for the rate.
 
     Args:
-        clean: float64 (images,), scores of clean images that are used for nothing else.
+        clean: float64 (images,), scores of clean images that it was not fitted on.
         rate: False positive rate, 0 to 1.
         weights: Weight of each image; all equal for None.
     """
