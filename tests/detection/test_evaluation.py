@@ -253,7 +253,7 @@ def test_few_examples_fit_what_they_are_given(found: Evaluation) -> None:
     assert ("fgsm-8", "1") not in few.index
     assert "supervised detectors fitted on 1 image a class" in found.left_out
     clean = found.few[(found.few["code"] == "paths") & (found.few["fitted_on"] == "clean")]
-    assert set(clean["examples"]) == {"1", "5", "10", "all"}
+    assert set(clean["examples"]) == {"1", "5", "all"}
     assert few.loc[("fgsm-8", "5"), "n_fit_clean"] == 5 * len(CLASSES)
     assert few.loc[("fgsm-8", "5"), "draws"] == 3
     full = few.loc[("fgsm-8", "all")]

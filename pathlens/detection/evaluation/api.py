@@ -93,8 +93,8 @@ def evaluate(
             altered sets. Every detector on paths runs on it too.
         layers: Layers that detectors see, by number, name or glob; all for None.
         shares: How the sources are shared out.
-        few: Numbers of images a class to fit on as well; none for an empty one. Supervised detectors need
-            2 at least.
+        few: Numbers of images a class to fit on as well; none for an empty one. Supervised detectors
+            need 2 at least.
         few_draws: How often few images are drawn.
         seed: Seed of the split, the bootstrap and the draws.
         seeds: How many splits, from this seed on; those after the first say how areas spread.
