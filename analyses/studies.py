@@ -193,6 +193,7 @@ STUDIES = (
         ("accuracy.csv", "speed.csv", "equal.csv", "accuracy_and_speed.svg"),
         600,
         "needs `pip install --no-deps torch-pruning==1.6.1`; times, so nothing else may run",
+        listed=Listed("rows.toml", "set", "accuracy.csv", "set"),
     ),
     Study(
         "benchmarks",
@@ -204,6 +205,10 @@ STUDIES = (
             ("neighbours.py",),
             ("skipping/speed.py",),
             ("skipping/figure.py",),
+            (
+                *("skipping/speed.py", "--cases", "resnet18", "--batch", "32", "--turns", "3"),
+                *("--out", f"{HERE}/benchmarks/skipping/batch32.csv"),
+            ),
             ("skipping/real.py", FILES),
             ("maps.py", RECORDING),
             ("associations.py", RECORDING, "--threads", "1", "--peers", "--limit", "120"),
@@ -211,7 +216,7 @@ STUDIES = (
         (
             *("training_step.csv", "recording_speed.csv", "recording_size.csv"),
             *("report_time.csv", "neighbours.csv", "skipping/speed.csv", "skipping/speed.png"),
-            *("skipping/real.csv", "maps.csv", "associations.csv"),
+            *("skipping/batch32.csv", "skipping/real.csv", "maps.csv", "associations.csv"),
         ),
         120,
         "times, so nothing else may run; the last two take a recording of path_structure from WORK, "
