@@ -22,7 +22,7 @@ import pandas as pd
 from adaptive_figure import draw
 from adaptive_table import Found, rows_of, summary
 from cells import Cell, attack_of, named, planned
-from guards import Guard, guard, sides
+from guards import Guard, guard, sides_of
 from kept import Made, made_or_kept
 from run import prepare, read_study, tables_of
 from subject import Subject, balanced, some
@@ -84,8 +84,7 @@ def build(study: Mapping[str, Any], subject: Subject, folder: Path, names: Seque
         names: Detectors that are attacked or stand in.
     """
     seed, shares = study["seed"], study["false_alarms"]
-    altered = subject.recording.folder.parent
-    of = sides(subject.right(), [altered / f"altered-{x}" for x in study["fitted_on"]], seed)
+    of = sides_of(study, subject)
     guards = {name: guard(name, of, subject.loaded.checkpoint, shares) for name in names}
     clean = subject.read(balanced(of.test, seed)[: study["images"]], seed)
     return World(subject, clean, guards, max(shares), study["gates"], folder)

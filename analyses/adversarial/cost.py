@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from guards import detector_of, sides
+from guards import fitted_on, sides_of
 from run import HERE, prepare, read_study, tables_of
 from subject import Subject, balanced
 from torch import Tensor
@@ -46,12 +46,10 @@ def main(work: Path, turns: int, out: Path | None) -> None:
     study = read_study("adaptive.toml")
     prepare(work, study)
     subject, seed = Subject(study["network"], work / "cifar10"), study["seed"]
-    altered = subject.recording.folder.parent
-    of = sides(subject.right(), [altered / f"altered-{x}" for x in study["fitted_on"]], seed)
+    of = sides_of(study, subject)
     fitted = {}
-    for name in DETECTORS:
-        detector = detector_of(name)
-        fitted[name] = detector.fit(of.fit, of.attacked if detector.supervised else None)
+    for name, detector in DETECTORS.items():
+        fitted[name] = fitted_on(of, detector)
         print(f"{name} is fitted", flush=True)
     pixels = subject.read(balanced(of.test, seed)[: max(IMAGES)], seed).pixels
     rows = [row for n in IMAGES for row in costs(subject, fitted, pixels[:n], turns)]

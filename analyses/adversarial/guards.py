@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from subject import Subject
 
 from pathlens.attacking.watching import fingerprint
 from pathlens.detection import (
     DetectionData,
     Detector,
+    Fitted,
     SavedDetector,
     detection_data,
     find_detector,
@@ -90,6 +93,18 @@ def sides(right: DetectionData, folders: Sequence[Path], seed: int) -> Sides:
     return Sides(right.take(parts == FIT), threshold, test, joined(shown))
 
 
+def sides_of(study: Mapping[str, Any], subject: Subject) -> Sides:
+    """The sides of a study's network, on whose attacks detectors are fitted as the study says."""
+    altered = subject.recording.folder.parent
+    folders = [altered / f"altered-{label}" for label in study["fitted_on"]]
+    return sides(subject.right(), folders, study["seed"])
+
+
+def fitted_on(of: Sides, detector: Detector) -> Fitted:
+    """A detector fitted on the images to fit on."""
+    return detector.fit(of.fit, of.attacked if detector.supervised else None)
+
+
 def _attacked(folder: Path) -> DetectionData:
     if not (folder / MANIFEST).is_file():
         raise PathLensError(
@@ -110,7 +125,7 @@ def guard(name: str, of: Sides, checkpoint: str, shares: Sequence[float]) -> Gua
         shares: Shares of false alarms.
     """
     detector = detector_of(name)
-    fitted = detector.fit(of.fit, of.attacked if detector.supervised else None)
+    fitted = fitted_on(of, detector)
     scores = fitted.score(of.threshold)
     thresholds = {share: float(threshold_at(scores, share)) for share in (*shares, INNOCENT)}
     return Guard(name, SavedDetector(detector, fitted, checkpoint), thresholds)

@@ -93,33 +93,33 @@ def recording_of(folder, ids):
     return open_recording(folder)
 
 
+@pytest.fixture
+def forest(world, tmp_path):
+    """A saved forest, and its arrays by name, to be changed and written back."""
+    detector = Forest(trees=3)
+    fitted = detector.fit(world.clean, world.attacked)
+    path = save_detector(tmp_path, SavedDetector(detector, fitted, "abc", 1.5))
+    with np.load(path.with_suffix(".npz")) as held:
+        return path, {name: held[name] for name in held.files}
+
+
 @pytest.mark.parametrize(
     ("array", "value"),
     [("children", -1), ("children", 10**9), ("feature", 10**9), ("feature", -1), ("roots", 10**9)],
 )
-def test_trees_that_lead_out_of_the_file_are_refused(array, value, world, tmp_path):
-    detector = Forest(trees=3)
-    fitted = detector.fit(world.clean, world.attacked)
-    path = save_detector(tmp_path, SavedDetector(detector, fitted, "abc", 1.5))
-    file = path.with_suffix(".npz")
-    with np.load(file) as held:
-        arrays = {name: held[name] for name in held.files}
+def test_trees_that_lead_out_of_the_file_are_refused(array, value, forest):
+    path, arrays = forest
     load_detector(path)
     arrays[f"tree.{array}"].flat[0] = value
-    np.savez(file, **arrays)
+    np.savez(path.with_suffix(".npz"), **arrays)
     with pytest.raises(PathLensError, match="is damaged"):
         load_detector(path)
 
 
-def test_a_tree_that_leads_back_is_refused(world, tmp_path):
-    detector = Forest(trees=3)
-    fitted = detector.fit(world.clean, world.attacked)
-    path = save_detector(tmp_path, SavedDetector(detector, fitted, "abc", 1.5))
-    file = path.with_suffix(".npz")
-    with np.load(file) as held:
-        arrays = {name: held[name] for name in held.files}
+def test_a_tree_that_leads_back_is_refused(forest):
+    path, arrays = forest
     arrays["tree.children"][-1] = 0
-    np.savez(file, **arrays)
+    np.savez(path.with_suffix(".npz"), **arrays)
     with pytest.raises(PathLensError, match="is damaged"):
         load_detector(path)
 
