@@ -42,6 +42,8 @@ class LogBar(Bar):  # type: ignore[type-arg]
 
     def _tell(self) -> None:
         self.fp.write(f"{self}\n")
+        # A log may keep lines back, and this one is to stand before what is said after it.
+        getattr(self.fp, "flush", lambda: None)()
         self._told = time.monotonic()
 
 

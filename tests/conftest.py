@@ -7,6 +7,8 @@ import pytest
 
 SHARED = Path(os.environ.get("PATHLENS_SHARED", Path(__file__).parents[2] / "shared"))
 
+SHARED_RUNS = pytest.StashKey()
+
 
 @pytest.fixture(scope="session")
 def shared_data():
@@ -18,8 +20,11 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """Folder of runs with one small plain run ("plain") and one decoupled from it ("gated")."""
+def trained(tmp_path_factory, request):
+    """Folder of runs with one small plain run ("plain") and one decoupled from it ("gated").
+
+    All tests of a process share it, so none may write there.
+    """
     from pathlens.training import train
 
     root = tmp_path_factory.mktemp("trained") / "runs"
@@ -34,4 +39,26 @@ def trained(tmp_path_factory):
             del os.environ["PATHLENS_RUNS"]
         else:
             os.environ["PATHLENS_RUNS"] = before
+    request.session.stash[SHARED_RUNS] = (root, _files(root))
     return root
+
+
+@pytest.fixture(autouse=True)
+def _trained_left_alone(request):
+    """No test writes into the runs that all tests share: who needs to takes a copy.
+
+    Otherwise what a test finds there hangs on which tests its process ran before.
+    """
+    yield
+    made = request.session.stash.get(SHARED_RUNS, None)
+    if made is not None:
+        folder, before = made
+        now = _files(folder)
+        request.session.stash[SHARED_RUNS] = (folder, now)  # so that one test is blamed, not all
+        assert now == before, "this test, or a fixture made for it, wrote into the shared runs"
+
+
+def _files(folder):
+    """Size and time of change of every file below."""
+    stats = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {str(path): (stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}

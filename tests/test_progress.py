@@ -45,6 +45,13 @@ def test_short_work_is_one_line(capsys):
     assert "5/5" in log
 
 
+def test_lines_stand_before_what_is_said_after_them(tmp_path):
+    with (tmp_path / "log").open("w", buffering=4096) as held:
+        with progress_bar(total=1, desc="work", shown=True, file=held) as bar:
+            bar.update()
+        assert (tmp_path / "log").read_text().startswith("work: 100%")
+
+
 def test_changed_words_are_no_new_lines(capsys):
     with progress_bar(total=3, desc="work", shown=True) as bar:
         for word in "abc":

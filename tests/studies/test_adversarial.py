@@ -56,9 +56,10 @@ def settings():
 
 
 @pytest.fixture(scope="module")
-def subject(study, trained):
+def subject(study, trained, tmp_path_factory):
+    runs = shutil.copytree(trained, tmp_path_factory.mktemp("subject") / "runs")
     patch = pytest.MonkeyPatch()
-    patch.setenv("PATHLENS_RUNS", str(trained))
+    patch.setenv("PATHLENS_RUNS", str(runs))
     attack("gated", "fgsm-24", images=150, progress=False)
     yield study.subject.Subject("gated", "digits")
     patch.undo()
