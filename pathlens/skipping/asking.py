@@ -159,7 +159,7 @@ def _ask(
         pooled: (N, channels).
         forced: (N, filters), or (0, 0).
         logits: (N, filters).
-        on: (N, filters).
+        on: (N, filters), 1 or 0.
         index: (filters and some more,).
 
     Returns:
@@ -181,11 +181,11 @@ def _ask(
         logits[image] = second_bias
         add_rows(hidden, second, logits[image])
         for filter_ in range(filters):
-            on[image, filter_] = logits[image, filter_] > 0
+            on[image, filter_] = np.float32(logits[image, filter_] > 0)
     for image in range(len(forced)):
         for filter_ in range(filters):
             if not np.isnan(forced[image, filter_]):
-                on[image, filter_] = forced[image, filter_] > 0
+                on[image, filter_] = np.float32(forced[image, filter_] > 0)
     count = 0
     index[:] = filters
     for filter_ in range(filters):

@@ -63,6 +63,55 @@ def _scatter(x: Any, index: Any, base: Any, into: Any) -> None:
                 target[index[place]] = source[place]
 
 
+def _wider(most: Any, value: Any) -> Any:
+    """The larger one; what is no number stays, as in torch."""
+    return value if (value > most) or (value != value) else most
+
+
+def _maxima(rows: Any, start: int, stop: int, into: Any) -> None:
+    """Maxima (numbers,) over the rows from `start` on and before `stop`; three are read at once."""
+    if stop - start == 3:
+        a, b, c = rows[start], rows[start + 1], rows[start + 2]
+        for number in range(len(into)):
+            into[number] = wider(wider(a[number], b[number]), c[number])
+        return
+    into[:] = rows[start]
+    for row in range(start + 1, stop):
+        a = rows[row]
+        for number in range(len(into)):
+            into[number] = wider(into[number], a[number])
+
+
+def _max_pool(x: Any, into: Any, kernel: Any, stride: Any, padding: Any, sums: Any) -> None:
+    """Maxima over windows of x (images, height, width, channels); those of a column are taken first.
+
+    What comes out is summed over pixels into `sums` (channels,), unless that is empty: a gating module
+    that asks for the mean then needs not read it all again.
+    """
+    images, height, width, channels = x.shape
+    columns = np.empty((width, channels), np.float32)
+    flat = columns.reshape(-1)
+    block = np.empty(len(sums), np.float32)
+    sums[:] = 0
+    for image in range(images):
+        rows = x[image].reshape(height, -1)
+        for row in range(into.shape[1]):
+            top = row * stride[0] - padding[0]
+            maxima(rows, max(top, 0), min(top + kernel[0], height), flat)
+            for column in range(into.shape[2]):
+                left = column * stride[1] - padding[1]
+                start, stop = max(left, 0), min(left + kernel[1], width)
+                maxima(columns, start, stop, into[image, row, column])
+            if len(sums) > 0:
+                # A row by itself first, which keeps rounding small.
+                block[:] = 0
+                for column in range(into.shape[2]):
+                    made = into[image, row, column]
+                    for channel in range(channels):
+                        block[channel] += made[channel]
+                sums += block
+
+
 def _affine(x: Any, index: Any, scale: Any, shift: Any, rectify: bool, into: Any) -> None:
     """Into = x · scale + shift of each place's channel, then ReLU if asked for."""
     own_scale, own_shift = scale[index], shift[index]
@@ -89,10 +138,14 @@ def _linear(x: Any, index: Any, absent: Any, weights: Any, bias: Any) -> Any:
 
 
 _compiled: Any = numba.njit(nogil=True, cache=True)
+_inlined: Any = numba.njit(inline="always")  # a call for every pixel takes longer than its numbers
 _reordering: Any = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 
 gather: Any = _compiled(_gather)
 shift: Any = _reordering(_shift)
+wider: Any = _inlined(_wider)
+maxima: Any = _inlined(_maxima)
+max_pool: Any = _compiled(_max_pool)
 scatter: Any = _compiled(_scatter)
 affine: Any = _reordering(_affine)
 linear: Any = _reordering(_linear)

@@ -17,10 +17,10 @@ from pathlens.skipping.lifetimes import lifetimes
 from pathlens.skipping.operators import name_of
 from pathlens.skipping.plan import Plan
 from pathlens.skipping.processor import Processor
-from pathlens.skipping.steps.addition import Addition
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.gating import Decide, Gates, Pool
 from pathlens.skipping.steps.operator import Argument, Operator, Scatter
+from pathlens.skipping.steps.summing import Summing
 from pathlens.skipping.tracing import PerImage, Trace
 from pathlens.skipping.weights import PathCache
 
@@ -31,7 +31,7 @@ class Planner:
     Attributes:
         form: What is known of the values that are compact.
         layer_of: Number of the gated layer, from 0, by the gate's node.
-        sums: Additions, by what they make.
+        sums: Steps that can sum what they make, by what that is.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Planner:
         self.kept_of_layer: dict[int, int] = {}
         self.fallbacks: list[NotGated] = []
         self.done: set[fx.Node] = set(trace.inputs)
-        self.sums: dict[fx.Node, Addition] = {}
+        self.sums: dict[fx.Node, Summing] = {}
         self._dense: dict[fx.Node, int] = {}
         self._pooled: dict[fx.Node, int] = {}
         self._names = {id(parameter): name for name, parameter in network.model.named_parameters()}

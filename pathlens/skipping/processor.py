@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from pathlens.skipping.activation import Activation
 from pathlens.skipping.blocks import Blocks, Shape
 from pathlens.skipping.channels import Kept
+from pathlens.skipping.windows import Window
 
 LAST = torch.channels_last
 
@@ -82,6 +83,10 @@ class Processor:
         """Mean over pixels, (N, channels); `base` (channels,) for channels that are absent."""
         mean = x.mean(dim=(2, 3), dtype=base.dtype)
         return mean if kept.whole else self._put(mean, kept, base.expand(len(x), -1).clone())
+
+    def max_pool(self, x: Tensor, window: Window) -> Tensor:
+        """Maxima of pictures over windows."""
+        return window(x)
 
     def scatter(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
         """All channels of a compact value, with `base` (channels,) for those that are absent."""
@@ -212,6 +217,39 @@ class Compiled(Processor):
         into = torch.empty(len(x), kept.channels, dtype=torch.float32)
         pictures = rows_of(x.float()).reshape(len(x), -1, x.shape[1])
         self.asking.pool(pictures, kept.index, base.numpy(), into.numpy())
+        return into
+
+    def max_pool(self, x: Tensor, window: Window) -> Tensor:
+        """As `Processor` does."""
+        if not self.takes_maxima(x, window):
+            return super().max_pool(x, window)
+        return self.max_pool_and_sum(x, window, _NOTHING)
+
+    def takes_maxima(self, x: Tensor, window: Window) -> bool:
+        """Whether the compiled loop can take these; asked in every run.
+
+        It knows no dilation, and gains where windows overlap: it then reads most numbers once.
+        """
+        overlap = window.kernel[0] > window.stride[0]
+        return overlap and window.dilation == (1, 1) and _single_pictures(x)
+
+    def max_pool_and_sum(self, x: Tensor, window: Window, sums: Any) -> Tensor:
+        """`max_pool` of pictures for which `takes_maxima` holds, which sums what it writes.
+
+        Torch's operator writes, beside the maxima, where they were, which takes twice their memory,
+        and reads a number once for every window that it is in.
+
+        Args:
+            x: (N, channels, height, width).
+            window: What the maxima are taken of.
+            sums: float32 (channels,), takes the sums over all pixels of all images; (0,) for none.
+        """
+        into = torch.empty(*x.shape[:2], *window.made, dtype=x.dtype, memory_format=LAST)
+        pixels = (
+            picture.permute(0, 2, 3, 1).numpy()
+            for picture in (x.contiguous(memory_format=LAST), into)
+        )
+        self.kernels.max_pool(*pixels, window.kernel, window.stride, window.padding, sums)
         return into
 
     def scatter(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:

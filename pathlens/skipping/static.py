@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from pathlens.skipping.channels import Kept
 from pathlens.skipping.plan import Plan
 from pathlens.skipping.run import Run
-from pathlens.skipping.steps.addition import Addition
 from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.convolution import Convolution
 from pathlens.skipping.steps.gating import Decide, Gates
 from pathlens.skipping.steps.linear import Linear
+from pathlens.skipping.steps.summing import Summing
 from pathlens.skipping.tracing import assemble
 from pathlens.skipping.weights import Filters, Ready
 
@@ -108,7 +108,7 @@ class StaticNetwork:
             kept = self.kept[step.kept]
             assert kept is not None
             return step if kept.whole else FixedLinear(step, kept)
-        if isinstance(step, Addition):
+        if isinstance(step, Summing):
             return step.without_pool()
         if not isinstance(step, Convolution):
             return step

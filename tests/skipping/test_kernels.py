@@ -11,8 +11,9 @@ from pathlens.skipping.activation import Activation
 from pathlens.skipping.blocks import Shape
 from pathlens.skipping.channels import Kept, everything, side_by_side
 from pathlens.skipping.processor import LAST, Compiled, Processor
-from pathlens.skipping.steps.gating import Layers
+from pathlens.skipping.steps.gating import Layers, Pool
 from pathlens.skipping.weights import Filters, PathCache
+from pathlens.skipping.windows import Window
 
 COMPILED, PLAIN = Compiled(), Processor(torch.device("cpu"), torch.float32)
 
@@ -60,6 +61,75 @@ def test_sums_made_while_adding_are_those_of_the_sum(rectify, size):
     torch.testing.assert_close(torch.from_numpy(sums), expected.sum(dim=(0, 2, 3)))
 
 
+WINDOWS = [
+    # kernel, stride, padding, dilation, ceil
+    ((3, 3), (2, 2), (0, 0), (1, 1), True),
+    ((3, 3), (2, 2), (1, 1), (1, 1), False),
+    ((3, 3), (1, 1), (1, 1), (1, 1), False),
+    ((2, 4), (1, 3), (1, 2), (1, 1), True),
+    ((5, 2), (4, 1), (2, 0), (1, 1), True),
+    ((4, 1), (1, 2), (0, 0), (1, 1), False),
+]
+
+
+def window(x, kernel, stride, padding, dilation, ceil):
+    made = torch.nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil)(x)
+    return Window(kernel, stride, padding, dilation, ceil, tuple(made.shape[2:]))
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("size", [(5, 7), (9, 17), (12, 12)])
+@pytest.mark.parametrize("values", WINDOWS)
+def test_maxima_are_those_of_torch_and_summed(values, size, images):
+    x = pictures(13, 2, images, size)
+    own = window(x, *values)
+    assert COMPILED.takes_maxima(x, own)
+    sums = np.full(13, np.nan, dtype=np.float32)
+    expected = PLAIN.max_pool(x, own)
+    for given in (x, x.contiguous(), x.flip(3).flip(3)):
+        assert torch.equal(COMPILED.max_pool(given, own), expected)
+        assert torch.equal(COMPILED.max_pool_and_sum(given, own, sums), expected)
+        torch.testing.assert_close(torch.from_numpy(sums), expected.sum(dim=(0, 2, 3)))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_maxima_of_what_is_no_number_are_those_of_torch(bad):
+    x = pictures(4, size=(9, 9))
+    for row in range(0, 9, 4):
+        for column in range(0, 9, 3):
+            x[0, (row + column) % 4, row, column] = bad
+    x[0, 3] = -float("inf")
+    for values in WINDOWS:
+        own = window(x, *values)
+        found, expected = COMPILED.max_pool(x, own), PLAIN.max_pool(x, own)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_maxima_that_the_loop_does_not_take_are_left_to_torch():
+    x = pictures(6, size=(12, 12))
+    for values, given in (
+        (((3, 3), (2, 2), (0, 0), (2, 2), False), x),  # dilated
+        (((2, 2), (2, 2), (0, 0), (1, 1), False), x),  # each number is read once anyhow
+        (WINDOWS[0], x.double()),
+        (WINDOWS[0], x.bfloat16()),
+    ):
+        own = window(given, *values)
+        assert not COMPILED.takes_maxima(given, own)
+        found = COMPILED.max_pool(given, own)
+        assert found.dtype == given.dtype
+        assert torch.equal(found, PLAIN.max_pool(given, own))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_means_of_sums_are_those_of_the_pictures(whole):
+    x, absent = pictures(13, 3), torch.randn(30)
+    some = everything(13) if whole else kept(30, 13, 4, holes=3)
+    absent = absent[:13] if whole else absent
+    pool = Pool(COMPILED, 0, 1, None, absent, 35)
+    found = pool.of_sums(x.sum(dim=(0, 2, 3)).numpy(), some)
+    torch.testing.assert_close(torch.from_numpy(found), PLAIN.pool(x, some, absent))
+
+
 def layers(channels, units, filters, seed):
     generator = torch.Generator().manual_seed(seed)
     sizes = (channels, units), (units,), (units, filters), (filters,)
@@ -82,14 +152,17 @@ def test_asking_in_one_call_equals_pooling_and_two_layers(images, channels, unit
         )
         for picture in (x.data_ptr(), 0):
             means = np.zeros((images, channels), np.float32) if picture else pooled.numpy().copy()
-            logits, on = np.empty((images, filters), np.float32), np.empty((images, filters), bool)
+            logits, on = (
+                np.empty((images, filters), np.float32),
+                np.empty((images, filters), np.float32),
+            )
             index = np.empty(filters + 4, np.int64)
             count = COMPILED.asking.ask(
                 module.table(absent), picture, 9 * 17, some.index, means, given.numpy(), logits, on, index
             )  # fmt: skip
             torch.testing.assert_close(torch.from_numpy(means), pooled)
             torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-4)
-            assert np.array_equal(on, decided.bool().numpy())
+            assert np.array_equal(on, decided.float().numpy())
             assert index[:count].tolist() == np.flatnonzero(on.any(axis=0)).tolist()
             assert (index[count:] == filters).all()
 

@@ -14,7 +14,9 @@ from pathlens.skipping.folding import scale_and_shift
 from pathlens.skipping.operators import name_of
 from pathlens.skipping.planning import Planner
 from pathlens.skipping.steps.operator import Affine, Channelwise
+from pathlens.skipping.steps.pooling import MaxPool
 from pathlens.skipping.tracing import PerImage
+from pathlens.skipping.windows import Window
 
 _PASSING = {"clone", "alias", "detach", "contiguous", "lift_fresh"}
 
@@ -56,20 +58,36 @@ def _max_pool(planner: Planner, node: fx.Node, source: fx.Node) -> bool:
         return False
     if len(items) != 1:
         return False
-    further = tuple(planner.arguments(node)[1:])
     form = planner.form.get(source)
     if form is not None and form.flat:
         return False
-    slot = planner.slots[source]
-    planner.emit(
-        Channelwise(
-            lambda x: F.max_pool2d(x, *further), slot, planner.slots[items[0]], "max_pool2d"
-        )
-    )
+    slots = planner.slots[source], planner.slots[items[0]]
+    step = MaxPool(planner.processor, *slots, _window(planner, node))
+    planner.emit(step)
+    planner.sums[items[0]] = step
     if form is not None:
         planner.form[items[0]] = form
     planner.finish(node, items[0])
     return True
+
+
+def _window(planner: Planner, node: fx.Node) -> Window:
+    _, *given = planner.arguments(node)
+    usual = [(), 0, 1, False]
+    kernel, stride, padding, dilation, ceil = given + usual[len(given) - 1 :]
+    return Window(
+        _pair(kernel),
+        _pair(stride or kernel),
+        _pair(padding),
+        _pair(dilation),
+        ceil,
+        _pair(planner.shape(node)[2:]),
+    )
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    both = (size,) if isinstance(size, int) else tuple(size)
+    return int(both[0]), int(both[-1])
 
 
 def mean(planner: Planner, node: fx.Node) -> bool:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 from torch import Tensor
 
 from pathlens.skipping.channels import Kept
 from pathlens.skipping.processor import LAST, Compiled, Processor
 from pathlens.skipping.run import Run
-from pathlens.skipping.steps.base import Step
 from pathlens.skipping.steps.gating import Pool
+from pathlens.skipping.steps.summing import Summing
 
 
-class Addition(Step):
+class Addition(Summing):
     """stream + branch, then ReLU if it follows.
 
     Args:
@@ -27,7 +25,6 @@ class Addition(Step):
 
     Attributes:
         in_place: Whether the stream is read by nothing later, so that its memory takes the sum.
-        pool: Makes the sum's mean over pixels, where a gating module asks for it later.
     """
 
     def __init__(
@@ -40,24 +37,10 @@ class Addition(Step):
         *,
         rectify: bool,
     ) -> None:
-        super().__init__((stream, branch), (target,), "add")
+        super().__init__((stream, branch), target, "add")
         self.processor, self.stream, self.branch = processor, stream, branch
-        self.target, self.kept, self.rectify = target, kept, rectify
+        self.kept, self.rectify = kept, rectify
         self.in_place = False
-        self.pool: Pool | None = None
-
-    def pools(self, pool: Pool) -> None:
-        """Make the mean as well, in passing where that can be done."""
-        self.pool = pool
-        self.writes = (self.target, pool.target)
-
-    def without_pool(self) -> Addition:
-        """The same addition where no gating module asks; this one stays as it is."""
-        if self.pool is None:
-            return self
-        bare = copy.copy(self)
-        bare.pool, bare.writes = None, (self.target,)
-        return bare
 
     def __call__(self, run: Run) -> None:
         """Add."""
@@ -85,12 +68,11 @@ class Addition(Step):
     def _add_and_pool(
         self, run: Run, branch: Tensor, kept: Kept, into: Tensor, processor: Compiled, pool: Pool
     ) -> None:
-        sums = np.empty((1, pool.channels), np.float32)
+        sums = np.empty(pool.channels, np.float32)
         run.values[self.target] = processor.scatter_add_and_sum(
-            branch, kept, into, sums[0], rectify=self.rectify
+            branch, kept, into, sums, rectify=self.rectify
         )
-        sums /= pool.pixels
-        run.values[pool.target] = sums
+        run.values[pool.target] = pool.of_sums(sums, pool.all)
 
 
 def _dense(x: Tensor) -> bool:

@@ -52,8 +52,17 @@ class Pool:
         """The channels that are there."""
         return self.all if self.kept is None else run.kept_at(self.kept)
 
+    def of_sums(self, sums: np.ndarray, kept: Kept) -> np.ndarray:
+        """The means (1, channels) of one picture, of its sums (places,), which may be overwritten."""
+        sums /= self.pixels
+        if kept.whole:
+            return sums[None]
+        means: np.ndarray = self.absent.numpy().copy()
+        means[kept.index[kept.filled]] = sums[kept.filled]
+        return means[None]
 
-_SINGLE, _BIT, _NUMBER = np.dtype(np.float32), np.dtype(bool), np.dtype(np.int64)
+
+_SINGLE, _NUMBER = np.dtype(np.float32), np.dtype(np.int64)
 _NOTHING, _NOWHERE = np.empty((0, 0), _SINGLE), np.empty(0, _NUMBER)
 
 
@@ -147,8 +156,7 @@ class Decide(Step):
         run.gates[self.layer] = gates
         if amplitudes is not None:
             run.amplitudes[self.layer] = amplitudes
-        on = gates.cpu().numpy() > 0
-        self._keep(run, on, amplitudes)
+        self._keep(run, gates.cpu().numpy() > 0, amplitudes)
 
     def _logits(self, source: Tensor) -> Tensor:
         if self.layers is not None:
@@ -159,7 +167,7 @@ class Decide(Step):
     def _ask(self, run: Run, table: np.ndarray) -> None:
         """The same in one call."""
         images, layer, filters, pool = run.images, self.layer, self.filters, self.pool
-        logits, on = np.empty((images, filters), _SINGLE), np.empty((images, filters), _BIT)
+        logits, on = np.empty((images, filters), _SINGLE), np.empty((images, filters), _SINGLE)
         index = np.empty(filters + self.granule, _NUMBER)
         if pool is None:
             picture, pixels, places, pooled = 0, 0, _NOWHERE, run.values[self.source]
@@ -209,8 +217,8 @@ class Decide(Step):
                 return None
             if kept.whole:
                 factors = torch.from_numpy(on).to(self.processor.device, self.processor.dtype)
-                return factors[:, :, None, None]
-        extended = np.concatenate([on, np.zeros((len(on), 1), dtype=bool)], axis=1)
+                return factors.view(*on.shape, 1, 1)
+        extended = np.concatenate([on, np.zeros((len(on), 1), dtype=on.dtype)], axis=1)
         factors = torch.from_numpy(extended[:, kept.index]).to(self.processor.device)
         factors = factors.to(self.processor.dtype)
         if amplitudes is not None:
