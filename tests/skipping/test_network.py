@@ -13,6 +13,7 @@ from torch import nn
 from pathlens.decoupling import Constant, Gating, TopK, decouple, set_density
 from pathlens.errors import PathLensError
 from pathlens.skipping import skip
+from pathlens.skipping.processor import Compiled
 
 from .comparing import TOLERANCE, Small, apart, drawn, lively, same_gates, small
 
@@ -350,3 +351,46 @@ def test_streams_that_are_read_again_are_not_overwritten():
             gates = drawn(network, 1, density, seed=2)
             expected = network.with_path(x, force=gates)[0]
             assert apart(skipping.with_path(x, force=gates)[0], expected) < TOLERANCE
+
+
+class Pools(nn.Module):
+    """Gates that are asked with maxima: of a dense value, of a compact one, of constants in absent places."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 1)
+        self.layers = nn.ModuleList(nn.Conv2d(16, 16, 1) for _ in range(3))
+        self.norm = nn.BatchNorm2d(16)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(torch.relu(self.stem(x)), 3, 2, ceil_mode=True)
+        x = nn.functional.max_pool2d(self.layers[0](x), 3, 1, 1)
+        x = torch.sigmoid(self.layers[1](x))
+        x = nn.functional.max_pool2d(self.norm(x), (3, 2), (2, 1), (1, 0))
+        return self.head(self.layers[2](x).mean(dim=(2, 3))), x
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_gates_are_asked_with_means_that_maxima_make_in_passing(images, monkeypatch):
+    x = torch.randn(images, 3, 12, 17, generator=torch.Generator().manual_seed(1))
+    network = lively(Pools(), x)
+    summed = []
+    original = Compiled.max_pool_and_sum
+
+    def counting(self, pictures, window, sums):
+        summed.append(len(sums) > 0)
+        return original(self, pictures, window, sums)
+
+    monkeypatch.setattr(Compiled, "max_pool_and_sum", counting)
+    skipping = skip(network, x)
+    for seed, density in enumerate((0.0, 0.3, 0.7, 1.0, None)):
+        gates = drawn(network, images, 0.0 if density is None else density, seed)
+        gates = {} if density is None else gates
+        expected, path = network.with_path(x, force=gates)
+        summed.clear()
+        found, own = skipping.with_path(x, force=gates)
+        assert summed == [images == 1] * 3
+        assert apart(found, expected) < TOLERANCE
+        for name in path:
+            torch.testing.assert_close(own.logits[name], path.logits[name], rtol=1e-3, atol=1e-4)

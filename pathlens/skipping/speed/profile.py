@@ -57,8 +57,8 @@ def profile(
 
     Returns:
         A row a step, in running order: `step` (the layer or the operator), `kind` ("convolution",
-        "gating" or "other", which holds additions with the means that they make for gating modules in
-        passing), `share` (of filters on in any image; NaN for steps without gates),
+        "gating" or "other", which holds additions and maxima with the means that they make for gating
+        modules in passing), `share` (of filters on in any image; NaN for steps without gates),
         `dense_ms` (all filters, multiplied by their gates) and `skipping_ms`. Empty where the
         network runs masked.
     """
