@@ -209,6 +209,7 @@ STUDIES = (
                 *("skipping/speed.py", "--cases", "resnet18", "--batch", "32", "--turns", "3"),
                 *("--out", f"{HERE}/benchmarks/skipping/batch32.csv"),
             ),
+            ("skipping/where_time_goes.py",),
             ("skipping/real.py", FILES),
             ("maps.py", RECORDING),
             ("associations.py", RECORDING, "--threads", "1", "--peers", "--limit", "120"),
@@ -216,7 +217,8 @@ STUDIES = (
         (
             *("training_step.csv", "recording_speed.csv", "recording_size.csv"),
             *("report_time.csv", "neighbours.csv", "skipping/speed.csv", "skipping/speed.png"),
-            *("skipping/batch32.csv", "skipping/real.csv", "maps.csv", "associations.csv"),
+            *("skipping/batch32.csv", "skipping/where_time_goes.csv", "skipping/real.csv"),
+            *("maps.csv", "associations.csv"),
         ),
         120,
         "times, so nothing else may run; the last two take a recording of path_structure from WORK, "
