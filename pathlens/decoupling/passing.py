@@ -110,7 +110,7 @@ class Pass:
         if conv.layer.name in self.path.amplitudes:
             gates = gates * self.path.amplitudes[conv.layer.name]
         shape = [len(gates)] + [1] * (y.dim() - 1)
-        shape[conv.dim] = -1
+        shape[conv.dim] = gates.shape[1]
         return y * gates.view(shape).to(y.dtype)
 
     def _keep_response(self, conv: GatedConv, y: Tensor, dtype: torch.dtype) -> None:

@@ -19,6 +19,9 @@ LAST = torch.channels_last
 
 _NOTHING = np.empty(0, np.float32)
 
+_TOGETHER = 16
+"""Channels from which on loops over channels are worth their beginning."""
+
 
 class Processor:
     """Plain torch, on any device and in any precision."""
@@ -215,7 +218,8 @@ class Compiled(Processor):
     def pool(self, x: Tensor, kept: Kept, base: Tensor) -> Tensor:
         """As `Processor` does."""
         into = torch.empty(len(x), kept.channels, dtype=torch.float32)
-        pictures = rows_of(x.float()).reshape(len(x), -1, x.shape[1])
+        images, places, height, width = x.shape
+        pictures = rows_of(x.float()).reshape(images, height * width, places)
         self.asking.pool(pictures, kept.index, base.numpy(), into.numpy())
         return into
 
@@ -226,12 +230,14 @@ class Compiled(Processor):
         return self.max_pool_and_sum(x, window, _NOTHING)
 
     def takes_maxima(self, x: Tensor, window: Window) -> bool:
-        """Whether the compiled loop can take these; asked in every run.
+        """Whether the compiled loop takes these; asked in every run.
 
-        It knows no dilation, and gains where windows overlap: it then reads most numbers once.
+        It knows no dilation. It gains where windows overlap, as it then reads most numbers once, and
+        channels are enough to be read together; torch's operator works in several threads.
         """
-        overlap = window.kernel[0] > window.stride[0]
-        return overlap and window.dilation == (1, 1) and _single_pictures(x)
+        if not _single_pictures(x) or window.dilation != (1, 1) or not window.fits(x.shape[2:]):
+            return False
+        return window.overlaps and x.shape[1] >= _TOGETHER and torch.get_num_threads() == 1
 
     def max_pool_and_sum(self, x: Tensor, window: Window, sums: Any) -> Tensor:
         """`max_pool` of pictures for which `takes_maxima` holds, which sums what it writes.
@@ -244,7 +250,8 @@ class Compiled(Processor):
             window: What the maxima are taken of.
             sums: float32 (channels,), takes the sums over all pixels of all images; (0,) for none.
         """
-        into = torch.empty(*x.shape[:2], *window.made, dtype=x.dtype, memory_format=LAST)
+        size = *x.shape[:2], *window.made_of(x.shape[2:])
+        into = torch.empty(size, dtype=x.dtype, memory_format=LAST)
         pixels = (
             picture.permute(0, 2, 3, 1).numpy()
             for picture in (x.contiguous(memory_format=LAST), into)

@@ -1,6 +1,7 @@
 """Compiled loops and packed memory against the plain torch operators and against indexing."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pathlens.skipping.activation import Activation
 from pathlens.skipping.blocks import Shape
 from pathlens.skipping.channels import Kept, everything, side_by_side
 from pathlens.skipping.processor import LAST, Compiled, Processor
+from pathlens.skipping.speed.timing import threads
 from pathlens.skipping.steps.gating import Layers, Pool
 from pathlens.skipping.weights import Filters, PathCache
 from pathlens.skipping.windows import Window
@@ -68,23 +70,18 @@ WINDOWS = [
     ((3, 3), (1, 1), (1, 1), (1, 1), False),
     ((2, 4), (1, 3), (1, 2), (1, 1), True),
     ((5, 2), (4, 1), (2, 0), (1, 1), True),
-    ((4, 1), (1, 2), (0, 0), (1, 1), False),
+    ((4, 3), (1, 2), (2, 1), (1, 1), True),
 ]
 
 
-def window(x, kernel, stride, padding, dilation, ceil):
-    made = torch.nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil)(x)
-    return Window(kernel, stride, padding, dilation, ceil, tuple(made.shape[2:]))
-
-
-@pytest.mark.parametrize("images", [1, 3])
-@pytest.mark.parametrize("size", [(5, 7), (9, 17), (12, 12)])
+@pytest.mark.parametrize("images", [0, 1, 3])
+@pytest.mark.parametrize("size", [(5, 4), (9, 17), (12, 12), (6, 5)])
 @pytest.mark.parametrize("values", WINDOWS)
-def test_maxima_are_those_of_torch_and_summed(values, size, images):
-    x = pictures(13, 2, images, size)
-    own = window(x, *values)
+def test_maxima_are_those_of_torch_and_summed(values, size, images, one_thread):
+    x = pictures(19, 2, images, size)
+    own = Window(*values)
     assert COMPILED.takes_maxima(x, own)
-    sums = np.full(13, np.nan, dtype=np.float32)
+    sums = np.full(19, np.nan, dtype=np.float32)
     expected = PLAIN.max_pool(x, own)
     for given in (x, x.contiguous(), x.flip(3).flip(3)):
         assert torch.equal(COMPILED.max_pool(given, own), expected)
@@ -93,31 +90,46 @@ def test_maxima_are_those_of_torch_and_summed(values, size, images):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_maxima_of_what_is_no_number_are_those_of_torch(bad):
-    x = pictures(4, size=(9, 9))
+def test_maxima_of_what_is_no_number_are_those_of_torch(bad, one_thread):
+    x = pictures(16, size=(9, 9))
     for row in range(0, 9, 4):
         for column in range(0, 9, 3):
             x[0, (row + column) % 4, row, column] = bad
     x[0, 3] = -float("inf")
     for values in WINDOWS:
-        own = window(x, *values)
+        own = Window(*values)
+        assert COMPILED.takes_maxima(x, own)
         found, expected = COMPILED.max_pool(x, own), PLAIN.max_pool(x, own)
         torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
-def test_maxima_that_the_loop_does_not_take_are_left_to_torch():
-    x = pictures(6, size=(12, 12))
+def test_maxima_that_the_loop_does_not_take_are_left_to_torch(one_thread):
+    x = pictures(20, size=(12, 12))
+    assert COMPILED.takes_maxima(x, Window(*WINDOWS[0]))
     for values, given in (
         (((3, 3), (2, 2), (0, 0), (2, 2), False), x),  # dilated
         (((2, 2), (2, 2), (0, 0), (1, 1), False), x),  # each number is read once anyhow
+        (((3, 1), (1, 1), (1, 0), (1, 1), False), x),
+        (WINDOWS[0], x[:, :7]),  # few channels
         (WINDOWS[0], x.double()),
         (WINDOWS[0], x.bfloat16()),
     ):
-        own = window(given, *values)
+        own = Window(*values)
         assert not COMPILED.takes_maxima(given, own)
         found = COMPILED.max_pool(given, own)
         assert found.dtype == given.dtype
         assert torch.equal(found, PLAIN.max_pool(given, own))
+    narrow, own = x[:, :, :2], Window(*WINDOWS[0])  # no window fits within
+    assert torch.equal(COMPILED.max_pool(narrow, own), PLAIN.max_pool(narrow, own))
+    with pytest.raises(RuntimeError, match="too small"):
+        COMPILED.max_pool(narrow, replace(own, ceil=False))
+
+
+def test_several_threads_take_torchs_operator():
+    x, own = pictures(20, size=(12, 12)), Window(*WINDOWS[0])
+    for count in (1, 2):
+        with threads(count):
+            assert COMPILED.takes_maxima(x, own) == (count == 1)
 
 
 @pytest.mark.parametrize("whole", [True, False])

@@ -9,6 +9,7 @@ import torch
 from decoupling.families import randomise
 from decoupling.networks import Chain, enliven, random_gates
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from pathlens.decoupling import Constant, Gating, TopK, decouple, set_density
 from pathlens.errors import PathLensError
@@ -358,21 +359,21 @@ class Pools(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Conv2d(3, 16, 1)
-        self.layers = nn.ModuleList(nn.Conv2d(16, 16, 1) for _ in range(3))
-        self.norm = nn.BatchNorm2d(16)
-        self.head = nn.Linear(16, 4)
+        self.stem = nn.Conv2d(3, 48, 1)
+        self.layers = nn.ModuleList(nn.Conv2d(48, 48, 1) for _ in range(3))
+        self.norm = nn.BatchNorm2d(48)
+        self.head = nn.Linear(48, 4)
 
     def forward(self, x):
         x = nn.functional.max_pool2d(torch.relu(self.stem(x)), 3, 2, ceil_mode=True)
         x = nn.functional.max_pool2d(self.layers[0](x), 3, 1, 1)
         x = torch.sigmoid(self.layers[1](x))
-        x = nn.functional.max_pool2d(self.norm(x), (3, 2), (2, 1), (1, 0))
+        x = nn.functional.max_pool2d(self.norm(x), (3, 2), (2, 1), padding=(1, 0))
         return self.head(self.layers[2](x).mean(dim=(2, 3))), x
 
 
 @pytest.mark.parametrize("images", [1, 2])
-def test_gates_are_asked_with_means_that_maxima_make_in_passing(images, monkeypatch):
+def test_gates_are_asked_with_means_that_maxima_make_in_passing(images, monkeypatch, one_thread):
     x = torch.randn(images, 3, 12, 17, generator=torch.Generator().manual_seed(1))
     network = lively(Pools(), x)
     summed = []
@@ -390,7 +391,45 @@ def test_gates_are_asked_with_means_that_maxima_make_in_passing(images, monkeypa
         expected, path = network.with_path(x, force=gates)
         summed.clear()
         found, own = skipping.with_path(x, force=gates)
-        assert summed == [images == 1] * 3
+        # Where all filters are off there are few channels, of which torch takes the maxima.
+        assert summed == [images == 1] * (1 if density == 0 else 3)
         assert apart(found, expected) < TOLERANCE
         for name in path:
             torch.testing.assert_close(own.logits[name], path.logits[name], rtol=1e-3, atol=1e-4)
+
+
+class OverImages(nn.Module):
+    """Takes maxima over neighbouring images, so that the picture's height is their number."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.gated = nn.Conv2d(3, 24, 1), nn.Conv2d(24, 24, 1)
+        self.last = nn.Conv2d(24, 4, 1)
+
+    def forward(self, x):
+        x = self.gated(self.stem(x))
+        over = x.mean(dim=3).permute(1, 0, 2)[None]
+        over = nn.functional.max_pool2d(over, 3, 1, 1)[0].permute(1, 0, 2)
+        return self.last(x) * over[..., None].mean(dim=1, keepdim=True)
+
+
+def test_maxima_follow_what_they_are_given(one_thread):
+    x = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    network = lively(OverImages(), x[:2])
+    skipping = skip(network, x[:2])
+    for images in (1, 2, 3, 5):
+        assert apart(skipping(x[:images]), network(x[:images])) < TOLERANCE
+    network = lively(Pools(), x[:1])
+    static = skip(network, x[:1]).static({"*": 1.0}, x[:1])
+    larger = torch.randn(1, 3, 31, 22, generator=torch.Generator().manual_seed(2))
+    for other in (x[:1], larger, larger[:, :, :6, :5]):
+        expected = network.with_path(other, force={"*": 1.0})[0]
+        assert apart(static(other), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("model", [Small, Pools])
+def test_a_batch_of_no_images_gives_no_answers(model):
+    x = torch.randn(1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    network = lively(model(), x)
+    found, expected = (tree_leaves(run(x[:0])) for run in (skip(network, x), network))
+    assert [value.shape for value in found] == [value.shape for value in expected]

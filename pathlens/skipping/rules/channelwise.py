@@ -75,14 +75,7 @@ def _window(planner: Planner, node: fx.Node) -> Window:
     _, *given = planner.arguments(node)
     usual = [(), 0, 1, False]
     kernel, stride, padding, dilation, ceil = given + usual[len(given) - 1 :]
-    return Window(
-        _pair(kernel),
-        _pair(stride or kernel),
-        _pair(padding),
-        _pair(dilation),
-        ceil,
-        _pair(planner.shape(node)[2:]),
-    )
+    return Window(_pair(kernel), _pair(stride or kernel), _pair(padding), _pair(dilation), ceil)
 
 
 def _pair(size: Any) -> tuple[int, int]:
