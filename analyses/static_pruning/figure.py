@@ -25,13 +25,25 @@ KEPT = {
     "skipping, calibrated": ("decoupled, skipping", "decoupled, skipping", "s", "C2"),
     "decoupled, cut": ("decoupled, cut", "decoupled, cut to half's paths", "D", "C1"),
 }
+COLOURS = {
+    # how a network was pruned: the same colour in every panel
+    "global-taylor": "C4",
+    "global-magnitude": "C0",
+    "magnitude": "C8",
+}
+
+
+def pruning(network: str, name: str) -> str:
+    """Importance and its scope, from the name of a row."""
+    return network.removeprefix(f"{name}-").removesuffix("-more").rpartition("-")[0]
 
 
 def family(network: str, name: str) -> str:
-    """How a network was pruned, from the name of its row."""
-    middle = network.removeprefix(f"{name}-").removesuffix("-more").rpartition("-")[0]
+    """How a network was made, from the name of its row."""
+    if network.endswith("-100-more"):
+        return "plain, longer trained"
     more = ", longer trained" if network.endswith("-more") else ""
-    return f"pruned, {middle.replace('-', ' ')}{more}"
+    return f"pruned, {pruning(network, name).replace('-', ' ')}{more}"
 
 
 def rivals(accuracy: pd.DataFrame, times: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -55,9 +67,10 @@ def draw_panel(axis: Any, accuracy: pd.DataFrame, times: pd.DataFrame, name: str
         label = "plain, operators of skipping"
         axis.plot(packed, y, "o", color="black", markerfacecolor="none", label=label, zorder=3)
     groups = rivals(accuracy, times, name).groupby("family", sort=True)
-    colours = ("C0", "C4", "C5", "C6", "C8")
-    for (label, those), colour in zip(groups, colours, strict=False):
+    for label, those in groups:
         those = those.sort_values("speedup")
+        first = those["network"].iloc[0]
+        kind = "black" if label.startswith("plain") else COLOURS.get(pruning(first, name), "C5")
         half = 50 * (those["lost_decoupled_high"] - those["lost_decoupled_low"])
         axis.errorbar(
             those["speedup"],
@@ -65,9 +78,10 @@ def draw_panel(axis: Any, accuracy: pd.DataFrame, times: pd.DataFrame, name: str
             yerr=half,
             fmt="^-",
             markersize=5,
+            markerfacecolor="none" if "longer" in str(label) else kind,
             linewidth=0.8,
             capsize=2,
-            color=colour,
+            color=kind,
             label=label,
         )
     own = 100 * rows.loc["decoupled", "accuracy"]
