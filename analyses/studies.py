@@ -24,6 +24,8 @@ from listed_rows import Listed  # noqa: E402
 
 ROOT = HERE.parent
 FILES = "{work}"
+SEVERAL = ("resnet20", "squeezenet1_1", "googlenet", "resnet18")
+LARGE = ("vgg16", "resnet18", "resnet50", "squeezenet1_1")
 RECORDING = "{study:path_structure}/runs/resnet20-cifar10-50/recordings/paths"
 
 
@@ -205,9 +207,16 @@ STUDIES = (
             ("neighbours.py",),
             ("skipping/speed.py",),
             ("skipping/figure.py",),
-            (
-                *("skipping/speed.py", "--cases", "resnet18", "--batch", "32", "--turns", "3"),
-                *("--out", f"{HERE}/benchmarks/skipping/batch32.csv"),
+            *(
+                (
+                    *("skipping/speed.py", "--cases", *cases, *what, "--turns", "3"),
+                    *("--out", f"{HERE}/benchmarks/skipping/{table}"),
+                )
+                for table, cases, what in (
+                    ("batch8.csv", SEVERAL, ("--batch", "8")),
+                    ("batch32.csv", SEVERAL, ("--batch", "32")),
+                    ("threads2.csv", LARGE, ("--threads", "2")),
+                )
             ),
             ("skipping/where_time_goes.py",),
             ("skipping/real.py", FILES),
@@ -217,7 +226,8 @@ STUDIES = (
         (
             *("training_step.csv", "recording_speed.csv", "recording_size.csv"),
             *("report_time.csv", "neighbours.csv", "skipping/speed.csv", "skipping/speed.png"),
-            *("skipping/batch32.csv", "skipping/where_time_goes.csv", "skipping/real.csv"),
+            *("skipping/batch8.csv", "skipping/batch32.csv", "skipping/threads2.csv"),
+            *("skipping/where_time_goes.csv", "skipping/real.csv"),
             *("maps.csv", "associations.csv"),
         ),
         120,

@@ -1,9 +1,10 @@
 """Where the time of skipping goes, step by step, beside the same network statically cut to the path.
 
 python analyses/benchmarks/skipping/where_time_goes.py [--cases vgg16 ...] [--paths 7] [--density 0.5]
+    [--steps FILE.csv]
 
-Batch 1, one thread, processor time, a random path every turn, medians. Writes steps.csv, a row a step,
-and where_time_goes.csv, their sums by kind. The cut is the packed one of speed.py.
+Batch 1, one thread, processor time, a random path every turn, medians. Writes where_time_goes.csv, sums
+over steps by kind, and a row a step where --steps is given. The cut is the packed one of speed.py.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--paths", type=int, default=7)
     parser.add_argument("--density", type=float, default=0.5)
+    parser.add_argument("--steps", type=Path, help="table of all steps")
     options = parser.parse_args()
     torch.set_num_threads(1)
     times = ["dense_ms", "skipping_ms", "cut_ms"]
@@ -86,8 +88,9 @@ def main() -> None:
         kinds = steps.groupby("kind")[times].sum().reset_index()
         by_kind.append(kinds.assign(network=name).set_index("network"))
         print(by_kind[-1].round(2).to_string(), flush=True)
-        for file, made in (("steps.csv", by_step), ("where_time_goes.csv", by_kind)):
-            pd.concat(made).round(4).to_csv(HERE / file)
+        pd.concat(by_kind).round(4).to_csv(HERE / "where_time_goes.csv")
+        if options.steps is not None:
+            pd.concat(by_step).round(4).to_csv(options.steps)
 
 
 if __name__ == "__main__":
