@@ -195,7 +195,7 @@ STUDIES = (
         ("accuracy.csv", "speed.csv", "equal.csv", "accuracy_and_speed.svg"),
         600,
         "needs `pip install --no-deps torch-pruning==1.6.1`; times, so nothing else may run",
-        listed=Listed("rows.toml", "set", "accuracy.csv", "set"),
+        listed=Listed("rows.toml", "row", "accuracy.csv", "network"),
     ),
     Study(
         "benchmarks",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pathlens
 from pathlens.datasets import Dataset, load_dataset
@@ -26,22 +24,18 @@ class Rival:
     """One statically pruned network.
 
     Attributes:
+        name: Name of its row and of its run.
         set: Name of the images.
         pruning: Importance and its scope.
         start: "same" or "plain"; see rows.toml.
         share: Share of multiply-adds that pruning goes down to.
     """
 
+    name: str
     set: str
     pruning: str
     start: str
     share: float
-
-    @property
-    def name(self) -> str:
-        """Name of its row and of its run."""
-        more = "-more" if self.start == "plain" else ""
-        return f"{self.set}-{self.pruning}-{100 * self.share:.0f}{more}"
 
 
 @dataclass(frozen=True)
@@ -86,21 +80,15 @@ class Set:
 def planned(text: str) -> list[Set]:
     """The sets of a rows.toml, each with all rivals."""
     rows = tomllib.loads(text)
+    rivals = [Rival(**row) for row in rows["row"]]
     return [
         Set(
             one["name"],
             Run(CHECKPOINTS / one["decoupled"]),
             Run(CHECKPOINTS / one["plain"]),
-            tuple(rivals_of(one["name"], rows["rivals"])),
+            tuple(rival for rival in rivals if rival.set == one["name"]),
         )
         for one in rows["set"]
-    ]
-
-
-def rivals_of(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Rival]:
-    """One rival a share."""
-    return [
-        Rival(name, row["pruning"], row["start"], share) for row in rows for share in row["shares"]
     ]
 
 

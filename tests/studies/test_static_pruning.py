@@ -57,6 +57,9 @@ def test_rows_name_every_rival_once_and_their_networks_are_kept(study):
     sets = study.planning.planned((STUDY / "rows.toml").read_text("utf-8"))
     names = [rival.name for one in sets for rival in one.rivals]
     assert len(set(names)) == len(names)
+    for rival in (rival for one in sets for rival in one.rivals):
+        more = "-more" if rival.start == "plain" else ""
+        assert rival.name == f"{rival.set}-{rival.pruning}-{100 * rival.share:.0f}{more}"
     assert all(run.finished for one in sets for run in (one.decoupled, one.plain))
     rows = tomllib.loads((STUDY.parent / "accuracy" / "rows.toml").read_text("utf-8"))["row"]
     for one in sets:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,36 +20,19 @@ from torch import Tensor
 
 from pathlens.decoupling import decouple
 from pathlens.skipping import SkippingNetwork, skip
-from pathlens.skipping.run import Run
-from pathlens.skipping.speed.profile import profile
-from pathlens.skipping.steps.base import Step
+from pathlens.skipping.speed.profile import milliseconds, profile, timed
 
 HERE = Path(__file__).resolve().parent
-
-
-class Timed(Step):
-    """A step that notes the processor seconds of its last call."""
-
-    def __init__(self, step: Step) -> None:
-        super().__init__(step.reads, step.writes, step.label)
-        self.step, self.seconds = step, float("nan")
-
-    def __call__(self, run: Run) -> None:
-        """Do it."""
-        start = time.process_time()
-        self.step(run)
-        self.seconds = time.process_time() - start
 
 
 @torch.inference_mode()
 def of_the_cut(network: SkippingNetwork, x: Tensor, path: dict[str, Tensor]) -> list[float]:
     """Milliseconds of every step of the network cut to a path, in its second run."""
     static = network.static({name: gates[0] for name, gates in path.items()}, x)
-    steps = [Timed(step) for step in static.plan.steps]
-    static.plan = replace(static.plan, steps=list(steps))
+    static.plan = timed(static.plan, time.process_time, network.device)
     for _ in range(2):
         static(x)
-    return [1e3 * step.seconds for step in steps]
+    return [milliseconds(step) for step in static.plan.steps]
 
 
 def measured(name: str, px: int, density: float, paths: int) -> pd.DataFrame:

@@ -67,24 +67,26 @@ def profile(
     if plan is None:
         return pd.DataFrame(columns=columns)
     forced = forced_gates(network.layers, force, len(x), network.device)
-    dense, skipping = (_timed(plan, clock, network.device) for _ in range(2))
+    dense, skipping = (timed(plan, clock, network.device) for _ in range(2))
     run = None
     for _ in range(turns + 1):
         dense.execute((x,), forced, dense=True)
         _, run = skipping.execute((x,), forced)
     assert run is not None
     rows = [
-        (slow.label, _kind(slow), _share(slow, run), _milliseconds(slow), _milliseconds(fast))
+        (slow.label, _kind(slow), _share(slow, run), milliseconds(slow), milliseconds(fast))
         for slow, fast in zip(dense.steps, skipping.steps, strict=True)
     ]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _timed(plan: Plan, clock: Clock, device: torch.device) -> Plan:
+def timed(plan: Plan, clock: Clock, device: torch.device) -> Plan:
+    """The same plan, whose steps note how long each of their runs took."""
     return replace(plan, steps=[_Timed(step, clock, device) for step in plan.steps])
 
 
-def _milliseconds(step: Step) -> float:
+def milliseconds(step: Step) -> float:
+    """Median over the runs of a step of a `timed` plan; the first, which warms up, does not count."""
     assert isinstance(step, _Timed)
     return float(1e3 * np.median(step.seconds[1:]))
 
